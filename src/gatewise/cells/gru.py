@@ -1,0 +1,106 @@
+"""Gated recurrent unit, one step.
+
+Source: Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder" (reset before the product);
+the form with the reset after it is cuDNN's, PyTorch's and Keras's default.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatewise.cells.module import CellModule
+
+GATES = ("r", "z", "n")
+
+
+class GRUStep(NamedTuple):
+    """What happened in one step. Shape: each [B, H]."""
+
+    r: Tensor
+    z: Tensor
+    n: Tensor
+    h: Tensor
+
+
+def gru_step(
+    x: Tensor,
+    h: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+    *,
+    reset_after: bool = True,
+) -> GRUStep:
+    """One GRU step.
+
+        r, z = σ(W x_t + b + U h_{t-1} + b')
+        n = tanh(W_n x_t + b_n + r ⊙ (U_n h_{t-1} + b'_n))     reset_after=True
+        n = tanh(W_n x_t + b_n + U_n (r ⊙ h_{t-1}) + b'_n)     reset_after=False (the paper)
+        h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
+
+    Args:
+        x: input, [B, I].
+        h: hidden state, [B, H].
+        w_ih, w_hh, b_ih, b_hh: [3H, I], [3H, H], [3H], [3H]; rows in the order r, z, n.
+
+    Gates: r, z in (0, 1), z = 1 keeps the old state (the paper's z; some texts write 1 - z); n in (-1, 1).
+    """
+    from_x = F.linear(x, w_ih, b_ih)  # [B, 3H]
+    x_r, x_z, x_n = from_x.chunk(3, dim=-1)
+    if reset_after:
+        h_r, h_z, h_n = F.linear(h, w_hh, b_hh).chunk(3, dim=-1)
+        r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
+        n = (x_n + r * h_n).tanh()
+    else:
+        u_r, u_z, u_n = w_hh.chunk(3)
+        b_r, b_z, b_n = (None, None, None) if b_hh is None else b_hh.chunk(3)
+        r, z = (x_r + F.linear(h, u_r, b_r)).sigmoid(), (x_z + F.linear(h, u_z, b_z)).sigmoid()
+        n = (x_n + F.linear(r * h, u_n, b_n)).tanh()
+    return GRUStep(r, z, n, n + z * (h - n))
+
+
+class GRUCell(CellModule):
+    """One GRU step as a module, a drop-in for `torch.nn.GRUCell`.
+
+    Equations: see `gru_step`. Parameters: `weight_ih` [3H, I], `weight_hh` [3H, H], `bias_ih`, `bias_hh` [3H], rows in
+    the order r, z, n.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        bias: whether the two bias vectors exist.
+        reset_after: apply the reset gate after the recurrent product (torch's form) or before it (the paper's).
+
+    Shape: x [B, I] or [I]; hx [B, H] or [H], zeros when None; returns h of the same shape.
+
+    Raises:
+        UsageError: x or the state does not have the size that the cell was built with.
+
+    Source: Cho et al. 2014.
+    """
+
+    num_chunks = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.reset_after = reset_after
+
+    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
+        x, unbatched = self._batched(x, "x", self.input_size)
+        h = x.new_zeros(x.shape[0], self.hidden_size) if hx is None else self._state(hx, "h", x, unbatched)
+        step = gru_step(
+            x, h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, reset_after=self.reset_after
+        )
+        return step.h[0] if unbatched else step.h
