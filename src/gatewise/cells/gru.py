@@ -1,7 +1,7 @@
 """Gated recurrent unit, one step.
 
-Source: Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder" (reset before the product);
-the form with the reset after it is cuDNN's, PyTorch's and Keras's default.
+Source: Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder" (reset before the
+product); the form with the reset after it is the default of cuDNN, PyTorch and Keras.
 """
 
 from typing import Any, NamedTuple
@@ -65,14 +65,15 @@ def gru_step(
 class GRUCell(CellModule):
     """One GRU step as a module, a drop-in for `torch.nn.GRUCell`.
 
-    Equations: see `gru_step`. Parameters: `weight_ih` [3H, I], `weight_hh` [3H, H], `bias_ih`, `bias_hh` [3H], rows in
-    the order r, z, n.
+    Equations: see `gru_step`. Parameters: `weight_ih` [3H, I], `weight_hh` [3H, H], `bias_ih`, `bias_hh` [3H],
+    rows in the order r, z, n.
 
     Args:
         input_size: I.
         hidden_size: H.
         bias: whether the two bias vectors exist.
-        reset_after: apply the reset gate after the recurrent product (torch's form) or before it (the paper's).
+        reset_after: the reset gate acts after the recurrent product (torch's form) or before it (the
+            paper's).
 
     Shape: x [B, I] or [I]; hx [B, H] or [H], zeros when None; returns h of the same shape.
 

@@ -1,7 +1,7 @@
 """Long short-term memory, one step.
 
-Source: Hochreiter & Schmidhuber 1997, "Long short-term memory"; forget gate: Gers, Schmidhuber & Cummins 2000,
-"Learning to forget"; projection: Sak, Senior & Beaufays 2014.
+Source: Hochreiter & Schmidhuber 1997, "Long short-term memory"; forget gate: Gers, Schmidhuber & Cummins
+2000, "Learning to forget"; projection: Sak, Senior & Beaufays 2014.
 """
 
 from typing import NamedTuple
@@ -60,15 +60,16 @@ def lstm_step(
 class LSTMCell(CellModule):
     """One LSTM step as a module, a drop-in for `torch.nn.LSTMCell`.
 
-    Equations: see `lstm_step`. Parameters: `weight_ih` [4H, I], `weight_hh` [4H, H], `bias_ih`, `bias_hh` [4H], rows
-    in the order i, f, g, o.
+    Equations: see `lstm_step`. Parameters: `weight_ih` [4H, I], `weight_hh` [4H, H], `bias_ih`, `bias_hh` [4H],
+    rows in the order i, f, g, o.
 
     Args:
         input_size: I.
         hidden_size: H.
         bias: whether the two bias vectors exist.
 
-    Shape: x [B, I] or [I]; hx = (h, c), each [B, H] or [H], zeros when None; returns (h, c) of the same shape.
+    Shape: x [B, I] or [I]; hx = (h, c), each [B, H] or [H], zeros when None; returns (h, c) of
+    the same shape.
 
     Raises:
         UsageError: x or a state does not have the size that the cell was built with.

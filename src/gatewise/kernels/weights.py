@@ -32,7 +32,10 @@ class Weights(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A run over a sequence: h_seq [T, B, P]; h_n [B, P]; c_seq [T, B, H] and c_n [B, H], None without a cell state."""
+    """A run over a sequence.
+
+    Shape: h_seq [T, B, P], h_n [B, P]; c_seq [T, B, H] and c_n [B, H], None for cells without a cell state.
+    """
 
     h_seq: Tensor
     c_seq: Tensor | None
