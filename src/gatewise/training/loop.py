@@ -1,0 +1,239 @@
+"""The one training loop. It knows steps, epochs and weights, and nothing of a task.
+
+A task hands in a model, the batches of an epoch, a loss of a batch, and an evaluation of a model.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.errors import GatewiseError
+from gatewise.training.progress import Reporter, Silent, Tick
+
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How to train; the recipes' configs have the same names, ranges and defaults.
+
+    Args:
+        betas: AdamW's. 0.98 for the squares follows gradients that change fast, as embeddings' do.
+        ema_every: steps between two updates of the moving average (of `ema` to that power): the average of a
+            large embedding costs as much as a step of AdamW.
+        metric: the entry of an evaluation that is maximised; ties go to the lower "loss".
+    """
+
+    epochs: int
+    learning_rate: float
+    warmup: int = 200
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    ema: float = 0.0
+    ema_every: int = 4
+    clip: float = 0.0
+    patience: int = 0
+    minutes: float = 0.0
+    metric: str = "accuracy"
+
+
+@dataclass
+class Outcome:
+    """What a training came to; the model itself holds the best weights.
+
+    Args:
+        history: a row an epoch: epoch, step, loss, learning_rate, seconds, and validation_… figures.
+        best_epoch: the epoch whose weights were kept; 0 when they are those of the last step.
+        stopped: "finished", "patience", "minutes" or "interrupted".
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    stopped: str = "finished"
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped == "interrupted"
+
+
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """Factor of the learning rate at a step (from 0): linear warm-up times a linear decay that ends at 0 after `steps`.
+
+    The warm-up takes at most a fifth of all steps, so that a short training reaches its rate.
+    """
+    warmup = min(warmup, steps // 5)
+    return min(1.0, (step + 1) / max(warmup, 1)) * (1 - step / steps)
+
+
+class Average:
+    """An exponential moving average of a model's weights, `avg ← d·avg + (1-d)·w`, in a copy of the model.
+
+    d grows from 1/10 to `decay` as (1 + k) / (10 + k) over the steps k, so that the first weights are soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float, every: int):
+        self.model = copy.deepcopy(model)
+        self.decay, self.every = decay, every
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after step `step` (from 1); acts on every `every`-th."""
+        if step % self.every == 0:
+            decay = min(self.decay, (1 + step) / (10 + step)) ** self.every
+            torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+
+
+def fit(
+    model: nn.Module,
+    batches: Callable[[int], Sequence[Any]],
+    loss: Callable[[nn.Module, Any], Tensor],
+    options: LoopOptions,
+    *,
+    evaluate: Evaluate | None = None,
+    report: Reporter | None = None,
+    log: Path | None = None,
+) -> Outcome:
+    """Train `model` in place and leave its best weights in it.
+
+    Ctrl-C ends the training as if it had been planned so: the best weights so far, and `stopped = "interrupted"`.
+
+    Args:
+        batches: the batches of epoch 0, 1, …; the same epoch must give the same batches.
+        loss: a scalar to be minimised, of a model and one batch.
+        evaluate: figures of a model on validation data, among them "loss" and `options.metric`; None keeps the
+            last weights.
+        log: a file to which each epoch's row is appended as a JSON line.
+
+    Raises:
+        GatewiseError: the loss is not finite.
+    """
+    run = _Fit(model, batches, loss, options, evaluate, report or Silent(), log)
+    try:
+        run.train()
+    except KeyboardInterrupt:
+        run.outcome.stopped = "interrupted"
+    finally:
+        run.report.close()
+    run.restore_best()
+    return run.outcome
+
+
+class _Fit:
+    """The state of one training."""
+
+    def __init__(
+        self, model, batches, loss, options: LoopOptions, evaluate: Evaluate | None, report: Reporter, log
+    ):
+        self.model, self.batches, self.loss, self.options = model, batches, loss, options
+        self.evaluate, self.report, self.log = evaluate, report, log
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters,
+            lr=options.learning_rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        self.average = Average(model, options.ema, options.ema_every) if options.ema else None
+        self.steps = options.epochs * len(batches(0))
+        self.outcome = Outcome()
+        self.best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+        self.started = time.monotonic()
+
+    def train(self) -> None:
+        for epoch in range(1, self.options.epochs + 1):
+            mean_loss = self.one_epoch(epoch)
+            row = {"epoch": epoch, "step": self.outcome.steps, "loss": mean_loss} | self.validate(epoch)
+            self.write(row | {"learning_rate": self.rate(self.outcome.steps - 1), "seconds": self.seconds()})
+            if self.outcome.stopped == "minutes":
+                return
+            if self.evaluate and 0 < self.options.patience <= epoch - self.outcome.best_epoch:
+                self.outcome.stopped = "patience"
+                return
+
+    def one_epoch(self, epoch: int) -> float:
+        """Train through the epoch's batches, or until the time is over; the mean loss."""
+        self.model.train()
+        total, count = 0.0, 0
+        for batch in self.batches(epoch - 1):
+            total += self.one_step(batch)
+            count += 1
+            done, seconds = self.outcome.steps, self.seconds()
+            left = (self.steps - done) * seconds / done
+            tick = Tick(
+                done, self.steps, epoch, self.options.epochs, total / count, done / max(seconds, 1e-9), left
+            )
+            self.report.step(tick)
+            if self.options.minutes and seconds * (1 + 1 / done) > 60 * self.options.minutes:
+                self.outcome.stopped = "minutes"
+                break
+        return total / count
+
+    def one_step(self, batch: Any) -> float:
+        rate = self.rate(self.outcome.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        value = self.loss(self.model, batch)
+        number = value.item()
+        if not math.isfinite(number):
+            raise GatewiseError(
+                f"the loss is {number} at step {self.outcome.steps + 1} (learning rate {rate:.3g}); "
+                "use a smaller learning rate, or clip the gradient"
+            )
+        self.optimizer.zero_grad()
+        value.backward()
+        if self.options.clip:
+            nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+        self.optimizer.step()
+        self.outcome.steps += 1
+        if self.average:
+            self.average.update(self.model, self.outcome.steps)
+        return number
+
+    def rate(self, step: int) -> float:
+        return self.options.learning_rate * schedule(step, self.steps, self.options.warmup)
+
+    def seconds(self) -> float:
+        self.outcome.seconds = time.monotonic() - self.started
+        return self.outcome.seconds
+
+    def validate(self, epoch: int) -> dict[str, float]:
+        """Evaluate the weights that would be kept, and keep them where they are the best so far."""
+        if self.evaluate is None:
+            return {}
+        candidate = self.average.model if self.average else self.model
+        candidate.train(False)
+        with torch.no_grad():
+            found = self.evaluate(candidate)
+        score = (found[self.options.metric], -found["loss"])
+        if self.best is None or score > self.best[0]:
+            self.best = (score, {name: value.clone() for name, value in candidate.state_dict().items()})
+            self.outcome.best_epoch = epoch
+        return {f"validation_{name}": value for name, value in found.items()}
+
+    def write(self, row: dict[str, float]) -> None:
+        self.outcome.history.append(row)
+        if self.log:
+            with self.log.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(row) + "\n")
+        self.report.epoch(row)
+
+    def restore_best(self) -> None:
+        """The best validated weights; without any, the averaged or last ones."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best[1])
+        elif self.average:
+            self.model.load_state_dict(self.average.model.state_dict())
+        self.model.train(False)
