@@ -111,7 +111,7 @@ def make_config(cls: type[C], values: Mapping[str, Any], where: str = "options")
 
 
 def load_config(cls: type[C], path: str | Path, *, task: str | None = None) -> C:
-    """Read a config from a TOML file; missing options keep their defaults, `format` and `task` may be missing.
+    """Read a config from a TOML file; missing options keep their defaults.
 
     Args:
         task: the task that the file must be for, when it names one.

@@ -5,7 +5,6 @@ A task hands in a model, the batches of an epoch, a loss of a batch, and an eval
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from gatewise.errors import GatewiseError
 from gatewise.training.progress import Reporter, Silent, Tick
+from gatewise.training.schedule import Average, schedule
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -29,8 +29,7 @@ class LoopOptions:
 
     Args:
         betas: AdamW's. 0.98 for the squares follows gradients that change fast, as embeddings' do.
-        ema_every: steps between two updates of the moving average (of `ema` to that power): the average of a
-            large embedding costs as much as a step of AdamW.
+        ema: decay of the moving average of the weights; updated every fourth step once there are 1,000 to go.
         metric: the entry of an evaluation that is maximised; ties go to the lower "loss".
     """
 
@@ -40,7 +39,6 @@ class LoopOptions:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.98)
     ema: float = 0.0
-    ema_every: int = 4
     clip: float = 0.0
     patience: int = 0
     minutes: float = 0.0
@@ -68,33 +66,6 @@ class Outcome:
         return self.stopped == "interrupted"
 
 
-def schedule(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rate at a step (from 0): linear warm-up times a linear decay that ends at 0 after `steps`.
-
-    The warm-up takes at most a fifth of all steps, so that a short training reaches its rate.
-    """
-    warmup = min(warmup, steps // 5)
-    return min(1.0, (step + 1) / max(warmup, 1)) * (1 - step / steps)
-
-
-class Average:
-    """An exponential moving average of a model's weights, `avg ← d·avg + (1-d)·w`, in a copy of the model.
-
-    d grows from 1/10 to `decay` as (1 + k) / (10 + k) over the steps k, so that the first weights are soon forgotten.
-    """
-
-    def __init__(self, model: nn.Module, decay: float, every: int):
-        self.model = copy.deepcopy(model)
-        self.decay, self.every = decay, every
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after step `step` (from 1); acts on every `every`-th."""
-        if step % self.every == 0:
-            decay = min(self.decay, (1 + step) / (10 + step)) ** self.every
-            torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
-
-
 def fit(
     model: nn.Module,
     batches: Callable[[int], Sequence[Any]],
@@ -107,13 +78,13 @@ def fit(
 ) -> Outcome:
     """Train `model` in place and leave its best weights in it.
 
-    Ctrl-C ends the training as if it had been planned so: the best weights so far, and `stopped = "interrupted"`.
+    Ctrl-C ends the training as if it had been planned so, with the best weights so far.
 
     Args:
         batches: the batches of epoch 0, 1, …; the same epoch must give the same batches.
         loss: a scalar to be minimised, of a model and one batch.
-        evaluate: figures of a model on validation data, among them "loss" and `options.metric`; None keeps the
-            last weights.
+        evaluate: figures of a model on validation data, among them "loss" and `options.metric`; without it
+            the last weights are kept.
         log: a file to which each epoch's row is appended as a JSON line.
 
     Raises:
@@ -146,11 +117,12 @@ class _Fit:
             weight_decay=options.weight_decay,
             fused=True,
         )
-        self.average = Average(model, options.ema, options.ema_every) if options.ema else None
         self.steps = options.epochs * len(batches(0))
+        every = 4 if self.steps >= 1000 else 1
+        self.average = Average(model, options.ema, every) if options.ema else None
         self.outcome = Outcome()
         self.best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
-        self.started = time.monotonic()
+        self.started, self.validating = time.monotonic(), 0.0
 
     def train(self) -> None:
         for epoch in range(1, self.options.epochs + 1):
@@ -176,7 +148,8 @@ class _Fit:
                 done, self.steps, epoch, self.options.epochs, total / count, done / max(seconds, 1e-9), left
             )
             self.report.step(tick)
-            if self.options.minutes and seconds * (1 + 1 / done) > 60 * self.options.minutes:
+            expected = seconds * (1 + 1 / done) + self.validating
+            if self.options.minutes and expected > 60 * self.options.minutes:
                 self.outcome.stopped = "minutes"
                 break
         return total / count
@@ -213,6 +186,7 @@ class _Fit:
         """Evaluate the weights that would be kept, and keep them where they are the best so far."""
         if self.evaluate is None:
             return {}
+        begun = time.monotonic()
         candidate = self.average.model if self.average else self.model
         candidate.train(False)
         with torch.no_grad():
@@ -221,6 +195,7 @@ class _Fit:
         if self.best is None or score > self.best[0]:
             self.best = (score, {name: value.clone() for name, value in candidate.state_dict().items()})
             self.outcome.best_epoch = epoch
+        self.validating = time.monotonic() - begun
         return {f"validation_{name}": value for name, value in found.items()}
 
     def write(self, row: dict[str, float]) -> None:

@@ -119,7 +119,7 @@ class Bar:
 
 
 def reporter(kind: str | Reporter | None = "auto", console: Console | None = None) -> Reporter:
-    """A reporter by name: "auto" (a bar on a terminal, else lines), "bar", "lines", "silent" (or None); or itself.
+    """A reporter by name: auto (a bar on a terminal, else lines), bar, lines, silent (or None); or itself.
 
     Output goes to `console`, by default standard error, so that standard output stays free for results.
     """

@@ -1,0 +1,163 @@
+"""The run folder: written beside its place, renamed when complete, read with every fault named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gatewise.errors import RunError
+from gatewise.training.config import check_format, read_toml
+
+CONFIG, WEIGHTS, LABELS, METRICS, LOG, CARD = (
+    "config.toml",
+    "model.safetensors",
+    "labels.json",
+    "metrics.json",
+    "metrics.jsonl",
+    "README.md",
+)
+
+
+@contextmanager
+def new_run(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A hidden folder beside `folder` to write a run into; it takes that place when the block ends well.
+
+    After an error the hidden folder is gone and what stood at `folder` is untouched. Only a process killed outright
+    can leave one behind, named `.NAME.partial-…`; it is never read.
+
+    Raises:
+        RunError: `folder` exists and is not empty (unless `overwrite`), is a file, or cannot be made.
+    """
+    target = Path(folder).absolute()
+    if target.exists() and not target.is_dir():
+        raise RunError(f"{folder}: is a file; a run needs a folder")
+    if not overwrite:
+        _refuse_filled(target, folder)
+    partial = target.with_name(f".{target.name}.partial-{uuid.uuid4().hex[:12]}")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made ({error.strerror})") from None
+    try:
+        yield partial
+        if not overwrite:
+            _refuse_filled(target, folder)
+        _replace(target, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _refuse_filled(target: Path, named: str | Path) -> None:
+    if target.exists() and any(target.iterdir()):
+        raise RunError(f"{named}: exists and is not empty; name another folder or overwrite it")
+
+
+def _replace(target: Path, partial: Path) -> None:
+    """Put `partial` in the place of `target`; what stood there goes only after that."""
+    old = partial.with_name(partial.name + "-old")
+    if target.exists():
+        target.rename(old)
+    try:
+        partial.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON in UTF-8; NaN is refused, for JSON has none."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Every tensor of the model's state, on the CPU, as safetensors."""
+    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that has been opened; its parts are read when asked for, each fault a RunError with the file."""
+
+    folder: Path
+    task: str
+    values: Mapping[str, Any]
+
+    def path(self, name: str) -> Path:
+        """The file of that name; RunError when it is missing."""
+        path = self.folder / name
+        if not path.is_file():
+            raise RunError(f"{self.folder}: {name} is missing")
+        return path
+
+    def json(self, name: str) -> dict[str, Any]:
+        """An object from a JSON file."""
+        path = self.path(name)
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path}: not JSON ({error})") from None
+        if not isinstance(value, dict):
+            raise RunError(f"{path}: holds a {type(value).__name__}; a JSON object is needed")
+        return value
+
+    def load_weights(self, model: nn.Module, name: str = WEIGHTS) -> None:
+        """Fill `model` from a safetensors file: the same names, shapes and kinds, all numbers finite."""
+        path = self.path(name)
+        try:
+            found = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{path}: not a readable safetensors file ({error})") from None
+        wanted = model.state_dict()
+        for key in sorted(wanted.keys() ^ found.keys()):
+            raise RunError(
+                f"{path}: tensor {key!r} is {'missing' if key in wanted else 'not part of this model'}"
+            )
+        for key, value in found.items():
+            _check_tensor(path, key, value, wanted[key])
+        model.load_state_dict(found)
+
+
+def _check_tensor(path: Path, key: str, found: Tensor, wanted: Tensor) -> None:
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        have, need = f"{found.dtype} {list(found.shape)}", f"{wanted.dtype} {list(wanted.shape)}"
+        raise RunError(
+            f"{path}: tensor {key!r} is {have}; the configuration needs {need}".replace("torch.", "")
+        )
+    if found.is_floating_point() and not torch.isfinite(found).all():
+        raise RunError(f"{path}: tensor {key!r} holds numbers that are not finite")
+
+
+def read_run(folder: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        RunError: no such folder, a missing or broken `config.toml`, or one written by a newer version.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise RunError(f"{folder}: no such run folder")
+    config = path / CONFIG
+    if not config.is_file():
+        raise RunError(f"{folder}: {CONFIG} is missing")
+    values = read_toml(config)
+    for key in ("format", "task"):
+        if key not in values:
+            raise RunError(f"{config}: {key} is missing")
+    check_format(values.pop("format"), config)
+    task = values.pop("task")
+    if not isinstance(task, str):
+        raise RunError(f"{config}: task is {task!r}; it must be a text")
+    return Run(path, task, values)
