@@ -1,5 +1,6 @@
 """The weights of one layer in one direction, and what a run over a sequence returns."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,13 @@ class Weights(NamedTuple):
     b_hh: Tensor | None = None
     w_hr: Tensor | None = None
 
+    @classmethod
+    def from_tensors(cls, tensors: Sequence[Tensor]) -> "Weights":
+        """The inverse of `tensors`: w_ih, w_hh[, b_ih, b_hh][, w_hr]."""
+        w_ih, w_hh, *rest = tensors
+        b_ih, b_hh = rest[:2] if len(rest) >= 2 else (None, None)
+        return cls(w_ih, w_hh, b_ih, b_hh, rest[-1] if len(rest) % 2 else None)
+
     @property
     def hidden_size(self) -> int:
         """H, from the projection or from the recurrent weight."""
@@ -28,7 +36,8 @@ class Weights(NamedTuple):
         return [w for w in self if w is not None]
 
     def to(self, dtype: torch.dtype) -> "Weights":
-        return Weights(*(None if w is None else w.to(dtype) for w in self))
+        w_ih, w_hh, *rest = self
+        return Weights(w_ih.to(dtype), w_hh.to(dtype), *(None if w is None else w.to(dtype) for w in rest))
 
 
 class Result(NamedTuple):

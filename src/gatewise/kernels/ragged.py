@@ -1,0 +1,65 @@
+"""Ragged batches without padded work and without packing: segments of time in which the same rows run.
+
+With the rows sorted by falling length, the steps between two neighbouring distinct lengths form a dense block of the
+first rows. A kernel for dense blocks therefore runs a ragged batch exactly, one call per distinct length; the
+final state of a row is what the last block that held it left behind.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Segment(NamedTuple):
+    """The steps start <= t < stop, in which the first `rows` rows run."""
+
+    start: int
+    stop: int
+    rows: int
+
+
+class Layout(NamedTuple):
+    """How a batch is cut.
+
+    Attributes:
+        segments: in order of time.
+        order: [B], the rows by falling length; None when they stand so already.
+        inverse: [B], the permutation that undoes `order`.
+    """
+
+    segments: list[Segment]
+    order: Tensor | None = None
+    inverse: Tensor | None = None
+
+    def sort(self, tensor: Tensor, dim: int) -> Tensor:
+        """The rows of `tensor`, which lie along `dim`, by falling length."""
+        return tensor if self.order is None else tensor.index_select(dim, self.order)
+
+    def unsort(self, tensor: Tensor, dim: int) -> Tensor:
+        """The inverse of `sort`."""
+        return tensor if self.inverse is None else tensor.index_select(dim, self.inverse)
+
+
+def layout(lengths: Tensor | None, T: int, B: int) -> Layout:
+    """The layout of a batch [T, B, *]: one segment when there are no lengths."""
+    if lengths is None:
+        return Layout([Segment(0, T, B)])
+    values = lengths.tolist()
+    falling = sorted(range(B), key=lambda b: -values[b])  # stable: equal lengths keep their order
+    segments: list[Segment] = []
+    start = 0
+    for rows in range(B, 0, -1):
+        stop = values[falling[rows - 1]]
+        if stop > start:
+            segments.append(Segment(start, stop, rows))
+            start = stop
+    if falling == list(range(B)):
+        return Layout(segments)
+    order = torch.tensor(falling, device=lengths.device)
+    return Layout(segments, order, torch.argsort(order))
+
+
+def padding(lengths: Tensor, T: int) -> Tensor:
+    """True where a step lies beyond its row's length; [T, B, 1]."""
+    return (torch.arange(T, device=lengths.device)[:, None] >= lengths)[..., None]

@@ -1,0 +1,197 @@
+"""Back-propagation through time in one sweep, from the gates of a finished run.
+
+The element-wise derivatives of all steps are prepared at once; the sweep itself is one product with U and a few
+element-wise operations a step; every weight gradient is one large product after it. Equations: Werbos 1990,
+"Backpropagation through time"; for the LSTM as in Greff et al. 2017, appendix A.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.errors import UsageError
+from gatewise.kernels.product import product
+from gatewise.kernels.ragged import Layout, layout, padding
+from gatewise.kernels.replay import replay
+from gatewise.kernels.weights import Weights
+
+
+class OutputGrads(NamedTuple):
+    """Gradients of a run's outputs; None where an output has none. Shapes as in `Result`."""
+
+    h_seq: Tensor | None
+    c_seq: Tensor | None
+    h_n: Tensor | None
+    c_n: Tensor | None
+
+
+class InputGrads(NamedTuple):
+    """Gradients of a run's inputs: x [T, B, I], h0 [B, P], c0 [B, H] or None, and the weights that exist."""
+
+    x: Tensor
+    h0: Tensor
+    c0: Tensor | None
+    weights: list[Tensor]
+
+
+class _Run(NamedTuple):
+    """A finished run with its rows sorted by falling length. gates [T, B, G*H], h_prev [T, B, P], c_* [T, B, H]."""
+
+    gates: Tensor
+    h_prev: Tensor
+    c_prev: Tensor | None
+    c_seq: Tensor | None
+    weights: Weights
+    plan: Layout
+    reverse: bool
+
+    def steps_back(self) -> list[tuple[int, int]]:
+        """(t, rows that run at t), from the last step processed to the first."""
+        forward = [(t, s.rows) for s in self.plan.segments for t in range(s.start, s.stop)]
+        return forward if self.reverse else forward[::-1]
+
+
+def _add(total: Tensor, part: Tensor | None, t: int, rows: int) -> Tensor:
+    return total if part is None else total.add_(part[t, :rows])
+
+
+def _sweep_lstm(run: _Run, grads: OutputGrads, dh: Tensor, dc: Tensor) -> tuple[Tensor, Tensor]:
+    """dL/da [T, B, 4H] for the pre-activations a and dL/dh [T, B, P]; dh and dc end as the initial state's."""
+    assert run.c_seq is not None and run.c_prev is not None
+    i, f, g, o = run.gates.chunk(4, dim=-1)  # each [T, B, H]
+    tanh_c = run.c_seq.tanh()
+    from_read = torch.stack((tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c)), dim=2)  # [T, B, 2, H]
+    from_c = torch.stack((g * i * (1 - i), run.c_prev * f * (1 - f), i * (1 - g * g)), dim=2)  # [T, B, 3, H]
+    T, B, H = tanh_c.shape
+    da = run.gates.new_zeros(T, B, 4, H)
+    dh_seq = dh.new_zeros(T, *dh.shape)
+    w_hh, w_hr = run.weights.w_hh, run.weights.w_hr
+    for t, rows in run.steps_back():
+        dh_t = _add(dh[:rows], grads.h_seq, t, rows)  # [rows, P]
+        dh_seq[t, :rows] = dh_t
+        dread = dh_t if w_hr is None else dh_t @ w_hr  # [rows, H]
+        dc_t = _add(dc[:rows], grads.c_seq, t, rows).addcmul_(dread, from_read[t, :rows, 1])
+        torch.mul(from_c[t, :rows], dc_t[:, None], out=da[t, :rows, :3])
+        torch.mul(from_read[t, :rows, 0], dread, out=da[t, :rows, 3])
+        dc_t.mul_(f[t, :rows])
+        dh[:rows] = da[t, :rows].flatten(1) @ w_hh
+    return da.flatten(2), dh_seq
+
+
+def _sweep_gru(run: _Run, grads: OutputGrads, dh: Tensor) -> tuple[Tensor, Tensor]:
+    """dL/da [T, B, 3H] at the input's side and at the recurrent side (they differ by r in the rows of n)."""
+    r, z, n = run.gates.chunk(3, dim=-1)  # each [T, B, H]
+    T, B, H = r.shape
+    b_n = None if run.weights.b_hh is None else run.weights.b_hh[2 * H :]
+    u_n = torch.nn.functional.linear(run.h_prev, run.weights.w_hh[2 * H :], b_n)  # [T, B, H]
+    k_n = (1 - z) * (1 - n * n)
+    coefficients = torch.stack(  # [T, B, 3, H]: da = coefficient * dh, recurrent side
+        (k_n * u_n * r * (1 - r), (run.h_prev - n) * z * (1 - z), k_n * r), dim=2
+    )
+    da_h = run.gates.new_zeros(T, B, 3, H)
+    da_n = run.gates.new_zeros(T, B, H)
+    for t, rows in run.steps_back():
+        dh_t = _add(dh[:rows], grads.h_seq, t, rows)
+        torch.mul(coefficients[t, :rows], dh_t[:, None], out=da_h[t, :rows])
+        torch.mul(k_n[t, :rows], dh_t, out=da_n[t, :rows])
+        dh[:rows] = torch.addmm(dh_t * z[t, :rows], da_h[t, :rows].flatten(1), run.weights.w_hh)
+    return torch.cat((da_h[:, :, :2].flatten(2), da_n), dim=-1), da_h.flatten(2)
+
+
+def _sweep_rnn(run: _Run, grads: OutputGrads, dh: Tensor, relu: bool) -> Tensor:
+    """dL/da [T, B, H]."""
+    h = run.gates
+    slope = (h > 0).to(h.dtype) if relu else 1 - h * h
+    da = torch.zeros_like(h)
+    for t, rows in run.steps_back():
+        dh_t = _add(dh[:rows], grads.h_seq, t, rows)
+        torch.mul(slope[t, :rows], dh_t, out=da[t, :rows])
+        dh[:rows] = da[t, :rows] @ run.weights.w_hh
+    return da
+
+
+def _previous(states: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
+    """What each step started from; `states` [T, B, *] is what it left, `first` [B, *] the initial state."""
+    if not reverse:
+        return torch.cat((first[None], states[:-1]))
+    previous = torch.cat((states[1:], first[None]))
+    if lengths is None:
+        return previous
+    last = torch.arange(len(states), device=lengths.device)[:, None] == lengths - 1  # where a row begins
+    return torch.where(last[..., None], first, previous)
+
+
+def _weight_gradient(da: Tensor, inputs: Tensor) -> Tensor:
+    """Σ_t da_tᵀ inputs_t."""
+    return product(da.flatten(0, 1).t(), inputs.flatten(0, 1).t())
+
+
+def backward(
+    cell: str,
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor | None,
+    weights: Weights,
+    lengths: Tensor | None,
+    h_seq: Tensor,
+    grads: OutputGrads,
+    *,
+    reverse: bool,
+) -> InputGrads:
+    """Gradients of a run, from its inputs and its output h_seq [T, B, P] alone; the gates are replayed.
+
+    Half-precision runs are swept in float32; gradients come back in the dtypes of the inputs.
+
+    Raises:
+        UsageError: the cell is "gru_reset_before", which only the naive backend runs.
+    """
+    if cell == "gru_reset_before":
+        raise UsageError("gru_reset_before has no sweep; run it with the naive backend")
+    T, B = x.shape[:2]
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    plan = layout(lengths, T, B)
+
+    def rows(tensor: Tensor | None, dim: int) -> Tensor | None:
+        return None if tensor is None else plan.sort(tensor.to(dtype), dim)
+
+    w = weights.to(dtype)
+    x_, h_, h0_ = (plan.sort(t.to(dtype), d) for t, d in ((x, 1), (h_seq, 1), (h0, 0)))
+    c0_ = rows(c0, 0)
+    if lengths is not None:
+        lengths = plan.sort(lengths, 0)
+        x_ = x_.masked_fill(padding(lengths, T), 0)  # a NaN there must not reach a weight's gradient
+    seen = replay(cell, x_, h_, h0_, c0_, w, lengths, reverse=reverse)
+    h_prev = _previous(h_, h0_, lengths, reverse)
+    c_prev = None if c0_ is None or seen.c_seq is None else _previous(seen.c_seq, c0_, lengths, reverse)
+    run = _Run(seen.gates, h_prev, c_prev, seen.c_seq, w, plan, reverse)
+    out = OutputGrads(rows(grads.h_seq, 1), rows(grads.c_seq, 1), rows(grads.h_n, 0), rows(grads.c_n, 0))
+    dh = torch.zeros_like(h0_) if out.h_n is None else out.h_n.clone()
+    dc = None if c0_ is None else torch.zeros_like(c0_) if out.c_n is None else out.c_n.clone()
+
+    da, da_h, dh_seq = _sweep(cell, run, out, dh, dc)
+    dw = [_weight_gradient(da, x_), _weight_gradient(da_h, h_prev)]
+    if w.b_ih is not None:
+        dw += [da.sum((0, 1)), da_h.sum((0, 1))]
+    if dh_seq is not None and seen.c_seq is not None and w.w_hr is not None:
+        read = seen.gates[..., -w.hidden_size :] * seen.c_seq.tanh()  # [T, B, H]
+        dw.append(_weight_gradient(dh_seq, read))
+    return InputGrads(
+        plan.unsort(product(da, w.w_ih.t()), 1).to(x.dtype),
+        plan.unsort(dh, 0).to(h0.dtype),
+        None if dc is None or c0 is None else plan.unsort(dc, 0).to(c0.dtype),
+        [d.to(p.dtype) for d, p in zip(dw, weights.tensors(), strict=True)],
+    )
+
+
+def _sweep(
+    cell: str, run: _Run, grads: OutputGrads, dh: Tensor, dc: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """dL/da at the input's and at the recurrent side [T, B, G*H], and dL/dh [T, B, P] of an LSTM."""
+    if dc is not None:
+        da, dh_seq = _sweep_lstm(run, grads, dh, dc)
+        return da, da, dh_seq
+    if cell == "gru":
+        return *_sweep_gru(run, grads, dh), None
+    da = _sweep_rnn(run, grads, dh, relu=cell == "rnn_relu")
+    return da, da, None
