@@ -1,0 +1,10 @@
+"""What every test stands on: one thread, so that a figure does not depend on the machine's load."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_a_known_seed():
+    torch.set_num_threads(1)
+    torch.manual_seed(20_001)

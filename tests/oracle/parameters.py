@@ -1,0 +1,45 @@
+"""The parameters of one layer in one direction, as arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Params(NamedTuple):
+    """Shape: w_ih [G*H, I], w_hh [G*H, P], b_ih and b_hh [G*H] or None, w_hr [P, H] or None."""
+
+    w_ih: Array
+    w_hh: Array
+    b_ih: Array | None = None
+    b_hh: Array | None = None
+    w_hr: Array | None = None
+
+    def blocks(self, count: int) -> list["Params"]:
+        """The parameters of each gate by itself: every weight cut into `count` blocks of rows."""
+        nothing = [None] * count
+        b_ih = nothing if self.b_ih is None else np.split(self.b_ih, count)
+        b_hh = nothing if self.b_hh is None else np.split(self.b_hh, count)
+        w_ih, w_hh = np.split(self.w_ih, count), np.split(self.w_hh, count)
+        return [Params(*gate) for gate in zip(w_ih, w_hh, b_ih, b_hh, strict=True)]
+
+
+def random_params(
+    rng: np.random.Generator, gates: int, inputs: int, hidden: int, *, bias: bool = True, projection: int = 0
+) -> Params:
+    """Parameters ~ U(-1/√H, 1/√H), which keeps every cell contractive or nearly so."""
+    bound = 1 / np.sqrt(hidden)
+
+    def draw(*shape: int) -> Array:
+        return rng.uniform(-bound, bound, shape)
+
+    rows = gates * hidden
+    return Params(
+        draw(rows, inputs),
+        draw(rows, projection or hidden),
+        draw(rows) if bias else None,
+        draw(rows) if bias else None,
+        draw(projection, hidden) if projection else None,
+    )

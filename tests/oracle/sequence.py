@@ -1,0 +1,98 @@
+"""A cell over a sequence, one layer and one direction, and back-propagation through time.
+
+At step t the rows with a length above t run, and no others. Forward runs t = 0 … T-1 and reverse t = T-1 … 0, so a
+row's reverse run begins at its own last step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from oracle.parameters import Array, Params
+from oracle.steps import CELLS, Happened
+
+
+class Tape(NamedTuple):
+    """What the backward run reads: in order of processing, the step, the rows that ran, and what happened."""
+
+    cell: str
+    params: Params
+    x_shape: tuple[int, ...]
+    steps: list[tuple[int, Array, Happened]]
+
+
+class Run(NamedTuple):
+    """Shape: h_seq [T, B, P], c_seq [T, B, H] or None, h_n [B, P], c_n [B, H] or None."""
+
+    h_seq: Array
+    c_seq: Array | None
+    h_n: Array
+    c_n: Array | None
+    tape: Tape
+
+
+class Gradients(NamedTuple):
+    """Derivatives of one number with respect to every input of a run; shapes as the inputs."""
+
+    x: Array
+    h0: Array
+    c0: Array | None
+    params: Params
+
+
+def run(
+    cell: str,
+    x: Array,
+    h0: Array,
+    c0: Array | None,
+    params: Params,
+    lengths: Array | None = None,
+    *,
+    reverse: bool = False,
+) -> Run:
+    """Run a cell over x [T, B, I] from h0 [B, P] and, for an LSTM, c0 [B, H]."""
+    kind = CELLS[cell]
+    T, B = x.shape[:2]
+    lengths = np.full(B, T) if lengths is None else np.asarray(lengths)
+    h = np.array(h0, dtype=np.float64)
+    c = np.array(c0, dtype=np.float64) if kind.has_c else None
+    h_seq = np.zeros((T, *h.shape))
+    c_seq = None if c is None else np.zeros((T, *c.shape))
+    steps = []
+    for t in range(T - 1, -1, -1) if reverse else range(T):
+        rows = np.flatnonzero(lengths > t)
+        happened = kind.forward(x[t, rows], h[rows], None if c is None else c[rows], params)
+        h[rows] = h_seq[t, rows] = happened["h"]
+        if c is not None and c_seq is not None:
+            c[rows] = c_seq[t, rows] = happened["c"]
+        steps.append((t, rows, happened))
+    return Run(h_seq, c_seq, h, c, Tape(cell, params, x.shape, steps))
+
+
+def run_backward(
+    tape: Tape,
+    d_h_seq: Array,
+    d_h_n: Array,
+    d_c_seq: Array | None = None,
+    d_c_n: Array | None = None,
+) -> Gradients:
+    """Derivatives of Σ (d_h_seq · h_seq) + (d_h_n · h_n) + (d_c_seq · c_seq) + (d_c_n · c_n); None counts as zero."""
+    kind = CELLS[tape.cell]
+    dx = np.zeros(tape.x_shape)
+    dh = np.array(d_h_n, dtype=np.float64)
+    B, H = dh.shape[0], tape.params.w_ih.shape[0] // kind.gates
+    dc = (np.zeros((B, H)) if d_c_n is None else np.array(d_c_n, dtype=np.float64)) if kind.has_c else None
+    d_params = Params(*(None if p is None else np.zeros(p.shape) for p in tape.params))
+    for t, rows, happened in reversed(tape.steps):
+        dh[rows] += d_h_seq[t, rows]
+        if dc is not None and d_c_seq is not None:
+            dc[rows] += d_c_seq[t, rows]
+        back = kind.backward(happened, tape.params, dh[rows], None if dc is None else dc[rows])
+        dx[t, rows] = back.x
+        dh[rows] = back.h
+        if dc is not None:
+            dc[rows] = back.c
+        for total, part in zip(d_params, back.params, strict=True):
+            if total is not None:
+                total += part
+    return Gradients(dx, dh, dc, d_params)
