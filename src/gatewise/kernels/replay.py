@@ -1,7 +1,8 @@
-"""All gates of all steps of a finished layer, read from its output in batched products (no loop of products).
+"""All gates of all steps of a finished layer, read from its output in batched products.
 
-The output of a layer holds every h_{t-1}, so the pre-activations of all steps are `x W^T + h_shift U^T + b` at
-once; only the cell state of an LSTM needs a scan, and that is element-wise. Nothing here runs the layer again.
+The output of a layer holds every h_{t-1}, so the pre-activations of all steps are `x W^T + h_shift U^T + b`
+at once; only the cell state of an LSTM needs a scan, and that is element-wise. Nothing here runs the layer
+again.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,119 @@
+"""What the LSTM's cell state and the GRU's hidden state have in common: memory as a sum of what was written.
+
+Both obey `m_t = keep_t⊙m_{t-1} + written_t`: the LSTM with keep = f, written = i⊙g on c; the GRU with keep =
+z, written = (1-z)⊙n on h. Everything in the ledger and in push follows from this one line, in float64 inside.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.errors import UsageError
+from gatewise.memory.layer_trace import LayerTrace
+
+
+class Additive(NamedTuple):
+    """The additive memory of a trace in float64; zero beyond each row's length.
+
+    Shape: keep, written, content [T, B, H]; initial [B, H].
+    """
+
+    keep: Tensor
+    written: Tensor
+    content: Tensor
+    initial: Tensor
+
+
+def additive(lt: LayerTrace) -> Additive:
+    """The additive memory of `lt`.
+
+    Raises:
+        UsageError: a plain RNN, whose state is not a sum of what was written.
+    """
+    if lt.cell == "lstm":
+        if lt.c is None or lt.c0 is None:
+            raise UsageError(f"{lt.label}: this trace holds no cell state")
+        keep, written, content, initial = lt.f, lt.i.double() * lt.g.double(), lt.c, lt.c0
+    elif lt.cell in ("gru", "gru_reset_before"):
+        keep, written, content, initial = lt.z, (1 - lt.z.double()) * lt.n.double(), lt.h, lt.h0
+    else:
+        raise UsageError(
+            f"{lt.label}: a plain RNN ({lt.cell}) keeps no sum of what it wrote, so it has no ledger; "
+            "an LSTM or a GRU has one"
+        )
+    return Additive(keep.double(), written, content.double(), initial.double())
+
+
+def read_back(lt: LayerTrace, keep: Tensor, reading: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of a write at each step reaches all the readings: `Q_s = q_s + keep_{s+1}⊙Q_{s+1}`.
+
+    Taken backward from the last step (in the order of processing), so nothing is divided or subtracted: a
+    keep gate of exactly 0 gives exactly 0 before it, and every product is as exact as its factors.
+
+    Args:
+        lt: for the direction and the lengths.
+        keep: [T, B, H], zero beyond the lengths.
+        reading: q [T, B, H], zero beyond the lengths.
+
+    Returns:
+        Q [T, B, H], and the same for the initial state, `keep_1⊙Q_1` [B, H] (zero where a row has no step).
+    """
+    steps = list(reading.unbind(0))
+    order = range(len(steps)) if lt.reverse else range(len(steps) - 1, -1, -1)
+    q = initial = keep.new_zeros(keep.shape[1:])  # [B, H]
+    first = lt.first_steps()  # [B]
+    ragged_end = lt.reverse and lt.lengths is not None
+    for t in order:
+        steps[t] = steps[t] + q
+        q = keep[t] * steps[t]
+        if ragged_end:
+            initial = torch.where((first == t)[:, None], q, initial)
+    return (torch.stack(steps) if steps else reading), (initial if ragged_end else q)
+
+
+def at_steps(lt: LayerTrace, at: int | Tensor) -> Tensor:
+    """The time index that `at` names for each row (and unit), -1 for the initial state: [B, 1] or [B, H].
+
+    Negative numbers count from the row's last processed step; only a row of length 0 has no step at all, and
+    there -1 names its initial state.
+
+    Raises:
+        UsageError: a step that a row does not have, or a tensor of another shape or dtype.
+    """
+    steps, batch, hidden = lt.content_shape
+    lengths = lt.full_lengths()[:, None]  # [B, 1]
+    if isinstance(at, Tensor):
+        if at.is_floating_point() or at.is_complex() or at.dtype == torch.bool:
+            raise UsageError(f"{lt.label}: at holds {at.dtype}; it takes whole numbers")
+        if at.shape not in ((), (batch,), (batch, hidden)):
+            raise UsageError(
+                f"{lt.label}: at has shape {tuple(at.shape)}; "
+                f"it takes a number, [{batch}] or [{batch}, {hidden}]"
+            )
+        at = at.to(lengths.device, torch.int64)
+        at = at[:, None] if at.dim() == 1 else at.expand(batch, 1) if at.dim() == 0 else at
+    else:
+        at = torch.full_like(lengths, at)
+    from_end = -1 - at if lt.reverse else lengths + at
+    index = torch.where(at < 0, from_end, at)  # [B, 1 | H]
+    empty = (lengths == 0) & (at == -1)
+    wrong = ((index < 0) | (index >= lengths)) & ~empty
+    if wrong.any():
+        row, unit = (int(k) for k in wrong.nonzero()[0])
+        raise UsageError(
+            f"{lt.label}: at={int(at[row, unit])} names no step of row {row}, which has "
+            f"{int(lengths[row])} of the {steps} steps"
+        )
+    return torch.where(empty, -1, index)
+
+
+def one_hot(lt: LayerTrace, at: Tensor) -> Tensor:
+    """1 at each row's (and unit's) step `at`, else 0: [T, B, 1 | H] float64."""
+    steps = torch.arange(lt.h.shape[0], device=at.device)
+    return (steps[:, None, None] == at).double()
+
+
+def finite_max(difference: Tensor) -> float:
+    """The largest absolute value, 0 for an empty tensor."""
+    return float(difference.detach().abs().max()) if difference.numel() else 0.0

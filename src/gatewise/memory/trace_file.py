@@ -1,0 +1,152 @@
+"""A trace as one safetensors file.
+
+The header's metadata has one entry, "gatewise_trace": JSON with `format` (1), `modules` (the paths, in order)
+and `layers`, one object each with path, call, layer, direction, cell, source, gates and pre (names). The
+tensors of the n-th layer are named `n/gates/i`, `n/pre/i`, `n/h`, `n/h0`, `n/c`, `n/c0`, `n/lengths`,
+`n/w_hr` and `n/residual`, a 0-dimensional float64; those that a layer does not have are absent.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gatewise.errors import RunError
+from gatewise.memory.layer_trace import LayerTrace
+
+FORMAT = 1
+ENTRY = "gatewise_trace"
+PLAIN = ("h", "h0", "c", "c0", "lengths", "w_hr")
+
+
+Calls = dict[str, list[list[LayerTrace]]]  # the layers of each call, by the path of the module
+
+
+def write(calls: Calls, path: Path) -> None:
+    """Write to a file beside `path`, then move it there, so that no half file is ever seen."""
+    layers: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for of_module in calls.values():
+        for number, call in enumerate(of_module):
+            for lt in call:
+                tensors |= {f"{len(layers)}/{name}": _own(t) for name, t in _tensors(lt).items()}
+                layers.append(_describe(lt, number))
+    header = json.dumps({"format": FORMAT, "modules": list(calls), "layers": layers})
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata={ENTRY: header})
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A packed copy that shares no memory: gates are views of one tensor."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _tensors(lt: LayerTrace) -> dict[str, Tensor]:
+    plain = {name: getattr(lt, name) for name in PLAIN}
+    return (
+        {f"gates/{name}": t for name, t in lt.gates.items()}
+        | {f"pre/{name}": t for name, t in lt.pre.items()}
+        | {name: t for name, t in plain.items() if t is not None}
+        | {"residual": torch.tensor(lt.residual, dtype=torch.float64)}
+    )
+
+
+def _describe(lt: LayerTrace, call: int) -> dict[str, Any]:
+    return {
+        "path": lt.path,
+        "call": call,
+        "layer": lt.layer,
+        "direction": lt.direction,
+        "cell": lt.cell,
+        "source": lt.source,
+        "gates": list(lt.gates),
+        "pre": list(lt.pre),
+    }
+
+
+def read(path: Path) -> Calls:
+    """What `write` wrote.
+
+    Raises:
+        RunError: the file is missing, broken, or of a newer version.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: there is no such file")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: this is not a whole safetensors file ({error})") from error
+    if ENTRY not in metadata:
+        raise RunError(f"{path}: this safetensors file holds no trace")
+    try:
+        header = json.loads(metadata[ENTRY])
+        version = int(header["format"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path}: the description of the trace cannot be read") from error
+    if version > FORMAT:
+        raise RunError(f"{path}: written in trace format {version}; this version reads up to {FORMAT}")
+    try:
+        return _build(header, tensors)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RunError(f"{path}: the trace is incomplete or contradicts itself ({error})") from error
+
+
+def _build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Calls:
+    calls: Calls = {path: [] for path in header["modules"]}
+    for n, entry in enumerate(header["layers"]):
+        of_path = calls[entry["path"]]
+        if entry["call"] == len(of_path):
+            of_path.append([])
+        of_path[entry["call"]].append(_layer(n, entry, tensors))
+    return calls
+
+
+def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTrace:
+    plain = {name: tensors.get(f"{n}/{name}") for name in PLAIN}
+    lt = LayerTrace(
+        path=entry["path"],
+        layer=entry["layer"],
+        direction=entry["direction"],
+        cell=entry["cell"],
+        gates={name: tensors[f"{n}/gates/{name}"] for name in entry["gates"]},
+        h=tensors[f"{n}/h"],
+        h0=tensors[f"{n}/h0"],
+        pre={name: tensors[f"{n}/pre/{name}"] for name in entry["pre"]},
+        c=plain["c"],
+        c0=plain["c0"],
+        lengths=plain["lengths"],
+        w_hr=plain["w_hr"],
+        source=entry["source"],
+        residual=float(tensors[f"{n}/residual"]),
+    )
+    _check_shapes(n, lt)
+    return lt
+
+
+def _check_shapes(n: int, lt: LayerTrace) -> None:
+    steps, batch, hidden = lt.content_shape
+    of_units = {**lt.gates, **lt.pre} | ({} if lt.c is None else {"c": lt.c})
+    expected: dict[str, tuple[Tensor, tuple[int, ...]]]
+    expected = {f"{n}/{name}": (t, (steps, batch, hidden)) for name, t in of_units.items()}
+    expected[f"{n}/h0"] = (lt.h0, (batch, lt.h.shape[2]))
+    if lt.c0 is not None:
+        expected[f"{n}/c0"] = (lt.c0, (batch, hidden))
+    if lt.lengths is not None:
+        expected[f"{n}/lengths"] = (lt.lengths, (batch,))
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, not {shape}")
