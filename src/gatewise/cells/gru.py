@@ -65,7 +65,8 @@ def gru_step(
 class GRUCell(CellModule):
     """One GRU step as a module, a drop-in for `torch.nn.GRUCell`.
 
-    Equations: see `gru_step`. Parameters: `weight_ih` [3H, I], `weight_hh` [3H, H], `bias_ih`, `bias_hh` [3H],
+    Equations: see `gru_step`. Parameters: `weight_ih` [3H, I], `weight_hh` [3H, H], `bias_ih`, `bias_hh`
+    [3H],
     rows in the order r, z, n.
 
     Args:

@@ -60,7 +60,8 @@ def lstm_step(
 class LSTMCell(CellModule):
     """One LSTM step as a module, a drop-in for `torch.nn.LSTMCell`.
 
-    Equations: see `lstm_step`. Parameters: `weight_ih` [4H, I], `weight_hh` [4H, H], `bias_ih`, `bias_hh` [4H],
+    Equations: see `lstm_step`. Parameters: `weight_ih` [4H, I], `weight_hh` [4H, H], `bias_ih`, `bias_hh`
+    [4H],
     rows in the order i, f, g, o.
 
     Args:

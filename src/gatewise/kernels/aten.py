@@ -1,7 +1,7 @@
 """PyTorch's own layers: its C++ loop and oneDNN's LSTM on a CPU, cuDNN on a GPU."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -65,9 +65,15 @@ def run(
     return Result(h_seq, None, h_n, c_n)
 
 
-def _without_onednn() -> AbstractContextManager[None]:
+@contextmanager
+def _without_onednn() -> Iterator[None]:
     """oneDNN has no projection: PyTorch falls back by itself, but warns of it at every user's first call."""
-    return torch.backends.mkldnn.flags(enabled=False)  # pyright: ignore[reportAttributeAccessIssue]
+    before = torch.backends.mkldnn.enabled  # pyright: ignore[reportAttributeAccessIssue]
+    torch.backends.mkldnn.enabled = False  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class OutputGrads(NamedTuple):

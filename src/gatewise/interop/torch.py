@@ -1,0 +1,35 @@
+"""From torch.nn's recurrent layers, weights copied; the way back is `layer.to_torch()`."""
+
+from typing import Any
+
+from torch import nn
+
+from gatewise.errors import UsageError
+from gatewise.layers import GRU, LSTM, RNN
+
+_OPTIONS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+
+
+def from_torch(module: nn.RNNBase) -> LSTM | GRU | RNN:
+    """A gatewise layer with the options, weights (copied), device, dtype and mode of a torch.nn layer.
+
+    Args:
+        module: a torch.nn.LSTM, GRU or RNN.
+
+    Raises:
+        UsageError: the module is something else.
+    """
+    if type(module) not in (nn.LSTM, nn.GRU, nn.RNN):
+        raise UsageError(f"from_torch takes a torch.nn.LSTM, GRU or RNN; this is a {type(module).__name__}")
+    first = next(module.parameters())
+    options: dict[str, Any] = {name: getattr(module, name) for name in _OPTIONS}
+    options |= {"device": first.device, "dtype": first.dtype}
+    layer: LSTM | GRU | RNN
+    if isinstance(module, nn.LSTM):
+        layer = LSTM(**options, proj_size=module.proj_size)
+    elif isinstance(module, nn.GRU):
+        layer = GRU(**options)
+    else:
+        layer = RNN(**options, nonlinearity=str(module.nonlinearity))
+    layer.load_state_dict(module.state_dict())
+    return layer.train(module.training)

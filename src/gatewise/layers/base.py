@@ -1,0 +1,211 @@
+"""What the recurrent layers share: torch's parameters and names, depth, direction, and the call."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from gatewise.errors import UsageError
+from gatewise.kernels import Choice, Weights, choose, describe, recurrence
+from gatewise.layers.door import Batch, Door
+
+State = Tensor | tuple[Tensor, Tensor]
+
+
+class Recurrent(nn.Module):
+    """Base of `LSTM`, `GRU` and `RNN`; not for use by itself.
+
+    Parameters carry torch's names: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, weight_hr_l{k}, and the
+    same with `_reverse` for the reverse direction.
+    """
+
+    gate_count: ClassVar[int]
+    torch_class: ClassVar[type[nn.RNNBase]]
+    has_c: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        mode: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        _check_options(input_size, hidden_size, num_layers, dropout, proj_size)
+        self.mode = mode
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self._make_parameters({"device": device, "dtype": dtype})
+        self.reset_parameters()
+
+    @property
+    def cell(self) -> str:
+        """The name of the cell in `gatewise.cells.CELLS`."""
+        return self.mode.lower()
+
+    @property
+    def num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """The features of one direction's output: P with a projection, else H."""
+        return self.proj_size or self.hidden_size
+
+    def _make_parameters(self, make: dict[str, Any]) -> None:
+        rows = self.gate_count * self.hidden_size
+        for layer, suffix in self._passes():
+            inputs = self.input_size if layer == 0 else self.output_size * self.num_directions
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (rows, inputs),
+                "weight_hh": (rows, self.output_size),
+            }
+            if self.bias:
+                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            if self.proj_size:
+                shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+            for name, shape in shapes.items():
+                self.register_parameter(f"{name}{suffix}", nn.Parameter(torch.empty(shape, **make)))
+
+    def _passes(self) -> Iterator[tuple[int, str]]:
+        """(layer, parameter suffix) of every layer and direction, in torch's order."""
+        for layer in range(self.num_layers):
+            yield layer, f"_l{layer}"
+            if self.bidirectional:
+                yield layer, f"_l{layer}_reverse"
+
+    def weights(self, layer: int, *, reverse: bool = False) -> Weights:
+        """The parameters of one layer and direction."""
+        suffix = f"_l{layer}" + ("_reverse" if reverse else "")
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        w_ih, w_hh, *rest = (getattr(self, name + suffix, None) for name in names)
+        assert w_ih is not None and w_hh is not None
+        return Weights(w_ih, w_hh, *rest)
+
+    def reset_parameters(self) -> None:
+        """Every parameter ~ U(-1/√H, 1/√H), as in torch."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def flatten_parameters(self) -> None:
+        """Exists because torch's layers have it; does nothing, since weights are packed at each call."""
+
+    def extra_repr(self) -> str:
+        defaults: dict[str, Any] = {
+            "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0,
+        }  # fmt: skip
+        changed = [
+            f"{k}={getattr(self, k)}" for k, default in defaults.items() if getattr(self, k) != default
+        ]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
+
+    def _door(self) -> Door:
+        return Door(
+            input_size=self.input_size,
+            state_sizes=(self.output_size, self.hidden_size) if self.has_c else (self.output_size,),
+            passes=self.num_layers * self.num_directions,
+            batch_first=self.batch_first,
+        )
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        hx: Any = None,
+        lengths: Tensor | list[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Any, Any]:
+        if resets is not None:
+            raise UsageError(
+                "resets inside a sequence need the native kernels, which this version does not have"
+            )
+        door = self._door()
+        batch = door.enter(x, hx, lengths)
+        output, states = self._run(batch)
+        return door.leave(batch, output, states)
+
+    def _run(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All layers: output [T, B, D*P] and the final states, each [L*D, B, *]."""
+        output = batch.x  # [T, B, I]
+        final: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            if layer > 0:
+                output = F.dropout(output, self.dropout, self.training)
+            outputs: list[Tensor] = []
+            for direction in range(self.num_directions):
+                h0, *c0 = (s[layer * self.num_directions + direction] for s in batch.states)
+                result = recurrence(
+                    self.cell, output, h0, c0[0] if c0 else None, self.weights(layer, reverse=direction == 1),
+                    batch.lengths, reverse=direction == 1,
+                )  # fmt: skip
+                outputs.append(result.h_seq)
+                final.append((result.h_n,) if result.c_n is None else (result.h_n, result.c_n))
+            output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        return output, tuple(torch.stack(states) for states in zip(*final, strict=True))
+
+    def to_torch(self) -> nn.RNNBase:
+        """A torch.nn layer with this layer's options, weights (copied), device, dtype and mode.
+
+        Raises:
+            UsageError: the layer has a variant that torch.nn has not, by name.
+        """
+        first = next(self.parameters())
+        module = self.torch_class(**self._torch_options(), device=first.device, dtype=first.dtype)
+        module.load_state_dict(self.state_dict())
+        return module.train(self.training)
+
+    def _torch_options(self) -> dict[str, Any]:
+        names = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+        return {name: getattr(self, name) for name in names}
+
+    def choice(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None) -> Choice:
+        """The backend that runs the first layer of this call, and why; see `gw.explain_backend`."""
+        batch = self._door().enter(x, hx, lengths)
+        return choose(describe(self.cell, batch.x, self.weights(0), batch.lengths))
+
+
+def explain_backend(
+    layer: Recurrent, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None
+) -> Choice:
+    """Which backend runs `layer(x, hx, lengths)`, and for every backend why or why not.
+
+    Returns: a `Choice`; `str()` of it is a short text, `.backend` the name.
+
+    Raises:
+        UsageError: the call itself is wrong, or a forced backend cannot run it.
+    """
+    return layer.choice(x, hx, lengths)
+
+
+def _check_options(
+    input_size: int, hidden_size: int, num_layers: int, dropout: float, proj_size: int
+) -> None:
+    if input_size < 0:
+        raise UsageError(f"input_size is {input_size}; it must be 0 or more")
+    if hidden_size <= 0:
+        raise UsageError(f"hidden_size is {hidden_size}; it must be 1 or more")
+    if num_layers <= 0:
+        raise UsageError(f"num_layers is {num_layers}; it must be 1 or more")
+    if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+        raise UsageError(f"dropout is {dropout}; it is a probability between 0 and 1")
+    if not 0 <= proj_size < hidden_size:
+        raise UsageError(
+            f"proj_size is {proj_size}; it must be 0 (none) or less than hidden_size={hidden_size}"
+        )
