@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatewise.memory import Trace, record
     from gatewise.tasks.classify import Classifier, Explanation, load
 
-# Where each public name lives. They are imported on first use, so that the command line answers before torch has loaded.
+# Where each public name lives; imported on first use, so that the command line answers before torch has loaded.
 _HOMES = {
     "Classifier": "gatewise.tasks.classify",
     "DataError": "gatewise.errors",
