@@ -41,10 +41,14 @@ class Table:
             raise DataError(f"{self.source}: there is no column {name!r}; the columns are {self.described()}")
         return name
 
+    def place(self, row: Row) -> str:
+        """Where a row stands, for a message: `reviews.csv, line 14`."""
+        return f"{self.source}, line {row.line}"
+
     def value(self, row: Row, name: str) -> Any:
         """The value of a row in a column; a DataError with the line where a JSON object lacks it."""
         if name not in row.values:
-            raise DataError(f"{self.source}, line {row.line}: there is no {name!r} in this object")
+            raise DataError(f"{self.place(row)}: there is no {name!r} in this object")
         return row.values[name]
 
 

@@ -151,7 +151,7 @@ def _called(table: Table, candidates: tuple[str, ...]) -> str | None:
 def _text(table: Table, row: Row, column: str) -> str:
     value = table.value(row, column)
     if not isinstance(value, str):
-        raise DataError(f"{_place(table, row)}: the text in {column!r} is not text but {sample(value)}")
+        raise DataError(f"{table.place(row)}: the text in {column!r} is not text but {sample(value)}")
     return _encodable(value, table, row, column)
 
 
@@ -159,11 +159,11 @@ def _label(table: Table, row: Row, column: str) -> str:
     value = table.value(row, column)
     if not isinstance(value, str | int | float):
         raise DataError(
-            f"{_place(table, row)}: the label in {column!r} is {sample(value)}, neither text nor a number"
+            f"{table.place(row)}: the label in {column!r} is {sample(value)}, neither text nor a number"
         )
     name = str(value).strip()
     if not name:
-        raise DataError(f"{_place(table, row)}: the label in {column!r} is empty")
+        raise DataError(f"{table.place(row)}: the label in {column!r} is empty")
     return _encodable(name, table, row, column)
 
 
@@ -171,7 +171,7 @@ def _id(table: Table, row: Row, column: str) -> str:
     value = table.value(row, column)
     if not isinstance(value, str | int | float):
         raise DataError(
-            f"{_place(table, row)}: the id in {column!r} is {sample(value)}, neither text nor a number"
+            f"{table.place(row)}: the id in {column!r} is {sample(value)}, neither text nor a number"
         )
     return _encodable(str(value), table, row, column)
 
@@ -180,14 +180,10 @@ def _encodable(value: str, table: Table, row: Row, column: str) -> str:
     """JSON can escape what no UTF-8 file can hold (half of a surrogate pair), and NUL: both are refused."""
     if found := _NO_TEXT.search(value):
         raise DataError(
-            f"{_place(table, row)}: character {found.start() + 1} in {column!r} is U+{ord(found[0]):04X}, "
+            f"{table.place(row)}: character {found.start() + 1} in {column!r} is U+{ord(found[0]):04X}, "
             "which no text can hold"
         )
     return value
-
-
-def _place(table: Table, row: Row) -> str:
-    return f"{table.source}, line {row.line}"
 
 
 def _for_training(read: Texts) -> Texts:
