@@ -1,8 +1,11 @@
 """oneDNN's LSTM layer on a CPU, with the workspace that its backward pass reads."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from gatewise.kernels import padded
 from gatewise.kernels.weights import Weights
 
 _LSTM_MODE = 2  # at::native's code for an LSTM
@@ -19,6 +22,58 @@ def runs(cell: str, x: Tensor, weights: Weights) -> bool:
     return x.dtype == torch.float32
 
 
+class Outputs(NamedTuple):
+    """What a run leaves: h_seq [T, B, H], h_n and c_n [B, H], and bytes for `backward` or None."""
+
+    h_seq: Tensor
+    h_n: Tensor
+    c_n: Tensor
+    workspace: Tensor | None
+
+
+def forward(
+    x: Tensor, h0: Tensor, c0: Tensor, weights: Weights, lengths: Tensor | None, *, reverse: bool, train: bool
+) -> Outputs:
+    """A batch [T, B, I], in one call; with lengths, padded (see `gatewise.kernels.padded`)."""
+    if lengths is None:
+        return _dense(x, h0, c0, weights, reverse=reverse, train=train)
+    batch = padded.prepare(x, weights, lengths, reverse=reverse)
+    out = _dense(batch.x, h0, c0, batch.weights, reverse=False, train=train)
+    h_n = batch.last(out.h_seq, h0)
+    h_seq = batch.in_time(out.h_seq).masked_fill(batch.mask, 0)
+    return Outputs(h_seq, h_n, out.c_n, out.workspace)
+
+
+def backward(
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    weights: Weights,
+    lengths: Tensor | None,
+    outputs: Outputs,
+    grads: tuple[Tensor, Tensor, Tensor],
+    *,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    """Gradients of x, h0, c0 and the weights that exist.
+
+    Args:
+        outputs: as `forward` returned them, with the workspace.
+        grads: the gradients of h_seq, h_n and c_n.
+    """
+    if lengths is None:
+        return _dense_backward(x, h0, c0, weights, outputs, grads, reverse=reverse)
+    grad_h_seq, grad_h_n, grad_c_n = grads
+    batch = padded.prepare(x, weights, lengths, reverse=reverse)
+    grad_h_pass = batch.in_time(grad_h_seq.masked_fill(batch.mask, 0))
+    h_pass = batch.in_time(outputs.h_seq)
+    dense = Outputs(h_pass, h_pass[-1], outputs.c_n, outputs.workspace)
+    in_pass = (batch.add_at_last(grad_h_pass, grad_h_n), torch.zeros_like(grad_h_n), grad_c_n)
+    dx, dh0, dc0, dw = _dense_backward(batch.x, h0, c0, batch.weights, dense, in_pass, reverse=False)
+    dh0 = torch.where((lengths > 0)[:, None], dh0, grad_h_n)
+    return batch.in_time(dx)[..., :-1].contiguous(), dh0, dc0, [dw[0][:, :-1].contiguous(), *dw[1:]]
+
+
 def _arguments(x: Tensor, h0: Tensor, c0: Tensor, weights: Weights) -> list[Tensor]:
     w_ih, w_hh, b_ih, b_hh, _ = weights
     if b_ih is None or b_hh is None:  # oneDNN's layer always adds a bias
@@ -26,14 +81,7 @@ def _arguments(x: Tensor, h0: Tensor, c0: Tensor, weights: Weights) -> list[Tens
     return [w.contiguous() for w in (x, w_ih, w_hh, b_ih, b_hh, h0[None], c0[None])]
 
 
-def forward(
-    x: Tensor, h0: Tensor, c0: Tensor, weights: Weights, *, reverse: bool, train: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """A dense batch.
-
-    Shape: x [T, B, I], h0 and c0 [B, H]; returns h_seq [T, B, H], h_n and c_n [B, H] and the workspace: bytes for
-    `backward`, None unless `train`.
-    """
+def _dense(x: Tensor, h0: Tensor, c0: Tensor, weights: Weights, *, reverse: bool, train: bool) -> Outputs:
     # PyTorch makes the workspace in grad mode only; below the autograd of our own operator no graph is recorded.
     with torch.set_grad_enabled(train):
         h_seq, h_n, c_n, workspace = torch.ops.aten.mkldnn_rnn_layer(
@@ -48,27 +96,19 @@ def forward(
             False,
             train,
         )
-    return h_seq, h_n[0], c_n[0], workspace
+    return Outputs(h_seq, h_n[0], c_n[0], workspace if train else None)
 
 
-def backward(
+def _dense_backward(
     x: Tensor,
     h0: Tensor,
     c0: Tensor,
     weights: Weights,
-    outputs: tuple[Tensor, Tensor, Tensor, Tensor],
+    outputs: Outputs,
     grads: tuple[Tensor, Tensor, Tensor],
     *,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """Gradients of a dense batch.
-
-    Args:
-        outputs: h_seq [T, B, H], h_n, c_n [B, H] and the workspace, as `forward` returned them.
-        grads: the gradients of h_seq, h_n and c_n.
-
-    Returns: gradients of x, h0, c0 and of the weights that exist.
-    """
     h_seq, h_n, c_n, workspace = outputs
     grad_h_seq, grad_h_n, grad_c_n = grads
     results = torch.ops.aten.mkldnn_rnn_layer_backward(

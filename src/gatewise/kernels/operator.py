@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatewise.kernels import aten, onednn, sweep
+from gatewise.kernels import aten, onednn, padded, sweep
 from gatewise.kernels.naive import unroll
 from gatewise.kernels.replay import replay
 from gatewise.kernels.weights import Result, Weights
@@ -29,7 +29,7 @@ _library.define(
 
 
 def _takes_onednn(cell: str, x: Tensor, weights: Weights, lengths: Tensor | None) -> bool:
-    return lengths is None and onednn.runs(cell, x, weights)
+    return onednn.runs(cell, x, weights) and (lengths is None or padded.pays(lengths, len(x)))
 
 
 @torch.library.impl(_library, "recurrence", "CompositeExplicitAutograd")
@@ -41,9 +41,8 @@ def _forward(
     workspace = x.new_empty(0, dtype=torch.uint8)
     if c0 is not None and _takes_onednn(cell, x, w, lengths):
         # With c_seq in the graph its gradient comes from the sweep, which needs no workspace.
-        train = train and not keep
-        h_seq, h_n, c_n, memory = onednn.forward(x, h0, c0, w, reverse=reverse, train=train)
-        workspace = workspace if memory is None else memory
+        out = onednn.forward(x, h0, c0, w, lengths, reverse=reverse, train=train and not keep)
+        h_seq, h_n, c_n, workspace = (*out[:3], workspace if out.workspace is None else out.workspace)
     else:
         dense = aten.dense(cell, w, reverse=reverse, train=False)
         h_seq, _, h_n, c_n = aten.run(dense, x, h0, c0, lengths, reverse=reverse)
@@ -64,7 +63,8 @@ def _fake_forward(
     T, B = x.shape[:2]
     c_shape = (T, B, w.hidden_size) if keep and c0 is not None else (0,)
     reserve_shape = (T, B, w.w_ih.shape[0]) if keep else (0,)
-    has_workspace = train and not keep and _takes_onednn(cell, x, w, lengths)
+    # Whether a ragged batch takes oneDNN depends on the values of its lengths, which a trace does not see.
+    has_workspace = train and not keep and onednn.runs(cell, x, w)
     size = torch.library.get_ctx().new_dynamic_size() if has_workspace else 0
     return (
         x.new_empty(T, B, h0.shape[1]),
@@ -84,14 +84,12 @@ def _backward(
     w = Weights.from_tensors(weights)
     dh_seq, dc_seq, dh_n, dc_n = grads
     if workspace.numel() and c0 is not None:
-        outputs = (h_seq, h_n, c_n)
-        given = [
+        outputs = onednn.Outputs(h_seq, h_n, c_n, workspace)
+        g_h_seq, g_h_n, g_c_n = (
             torch.zeros_like(y) if g is None else g
-            for g, y in zip((dh_seq, dh_n, dc_n), outputs, strict=True)
-        ]
-        return onednn.backward(
-            x, h0, c0, w, (*outputs, workspace), (given[0], given[1], given[2]), reverse=reverse
+            for g, y in zip((dh_seq, dh_n, dc_n), outputs[:3], strict=True)
         )
+        return onednn.backward(x, h0, c0, w, lengths, outputs, (g_h_seq, g_h_n, g_c_n), reverse=reverse)
     if x.device.type == "cpu" or dc_seq is not None:
         out = sweep.OutputGrads(dh_seq, dc_seq, dh_n, dc_n)
         dx, dh0, dc0, dw = sweep.backward(cell, x, h0, c0, w, lengths, h_seq, out, reverse=reverse)
