@@ -3,6 +3,7 @@
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.ledger import Ledger, ledger, memory_age, retention
 from gatewise.memory.push import PushLedger, held, push, push_ledger
+from gatewise.memory.record import record
 from gatewise.memory.time_constants import half_life, saturation, time_constants
 from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
 
@@ -19,6 +20,7 @@ __all__ = [
     "memory_age",
     "push",
     "push_ledger",
+    "record",
     "retention",
     "saturation",
     "time_constants",

@@ -1,0 +1,112 @@
+"""`record`: see every gate of a model's recurrent layers while it runs, without changing anything about it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.errors import UsageError
+from gatewise.memory.cell_calls import CellCalls
+from gatewise.memory.layer_call import read_call
+from gatewise.memory.modules import Opened, find
+from gatewise.memory.opening import open_call
+from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
+
+
+@contextmanager
+def record(model: nn.Module, *, pre: bool = False, grad: bool = False) -> Iterator[Trace]:
+    """Record every call of the recurrent layers and cells inside `model` (or of `model` itself).
+
+    A layer's gates are replayed from its output, so the model runs as it always does: its results, gradients,
+    kernels and random state are untouched. Layers below the top of a stacked layer are run once more. Calls of
+    a cell that continue each other are one trace over time, complete when the block ends. A layer whose
+    replayed h differs from its own by more than 1 % of its largest h gives a warning.
+
+    Args:
+        model: holds torch.nn or gatewise recurrent layers or cells, at any depth.
+        pre: keep the pre-activations too (`.f_pre`).
+        grad: leave the traces in the autograd graph of the inputs and weights; else they are detached.
+
+    Yields:
+        The Trace; `trace[path][k]` is layer k of the module at `path`, `[k, "reverse"]` its other direction.
+
+    Raises:
+        UsageError: no recurrent layer; a compiled, scripted or quantised one; at a call, dropout between
+            layers in training mode that cannot be drawn again, or resets inside the sequence.
+    """
+    modules = find(model)
+    traces = {opened.path: ModuleTrace(opened.path, []) for opened in modules}
+    with ExitStack() as hooks:
+        finishes = [_watch(opened, traces[opened.path], pre, grad, hooks) for opened in modules]
+        yield Trace(list(traces.values()))
+        for finish in finishes:
+            finish()
+
+
+def _watch(opened: Opened, trace: ModuleTrace, pre: bool, grad: bool, hooks: ExitStack) -> Callable[[], None]:
+    watcher = (
+        _LayerWatcher(opened, trace, pre, grad) if opened.is_layer else _CellWatcher(opened, trace, pre, grad)
+    )
+    # Before the hooks that stand there already: they may change the result, and the gates explain the layer's own.
+    after = opened.module.register_forward_hook(watcher.after, prepend=True, with_kwargs=True)
+    hooks.callback(after.remove)
+    before = opened.module.register_forward_pre_hook(watcher.before)
+    hooks.callback(before.remove)
+    return watcher.finish
+
+
+class _Watcher:
+    """What the hooks of one module do."""
+
+    def __init__(self, opened: Opened, trace: ModuleTrace, pre: bool, grad: bool) -> None:
+        self.opened, self.trace, self.pre, self.grad = opened, trace, pre, grad
+
+    def before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if torch.compiler.is_compiling():
+            raise UsageError(f"{self.opened.label} is being compiled, and compiled code cannot be recorded")
+
+    def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        with torch.set_grad_enabled(self.grad and torch.is_grad_enabled()):
+            self.see(args, kwargs, result)
+
+    def see(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Called when the block ends without an exception."""
+
+
+class _LayerWatcher(_Watcher):
+    rng_state: Tensor | None = None
+
+    def before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        super().before(module, args)
+        if not self.opened.drops_between_layers:
+            self.rng_state = None
+            return
+        device = next(module.parameters()).device
+        if device.type != "cpu":
+            raise UsageError(
+                f"{self.opened.label}: dropout {module.dropout} between layers in training mode cannot be drawn "
+                f"again on {device.type}; record in eval mode"
+            )
+        self.rng_state = torch.get_rng_state()
+
+    def see(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        call = read_call(self.opened, args, kwargs, result)
+        self.trace.calls.append(CallTrace(open_call(self.opened, call, self.rng_state, self.pre)))
+
+
+class _CellWatcher(_Watcher):
+    def __init__(self, opened: Opened, trace: ModuleTrace, pre: bool, grad: bool) -> None:
+        super().__init__(opened, trace, pre, grad)
+        self.steps = CellCalls(opened, pre)
+
+    def see(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        self.trace.calls += [CallTrace([lt]) for lt in self.steps.add(args, kwargs, result)]
+
+    def finish(self) -> None:
+        with torch.set_grad_enabled(self.grad and torch.is_grad_enabled()):
+            self.trace.calls += [CallTrace([lt]) for lt in self.steps.finish()]
