@@ -1,0 +1,1 @@
+"""Measurements of speed: paired, interleaved, correctness first."""
