@@ -13,7 +13,7 @@ _CONSTANT = 1e-12
 """A deviation below this share of a feature's largest value is rounding, not information."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaler:
     """`z = (x - mean) / std` a feature.
 

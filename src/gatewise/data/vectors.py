@@ -13,7 +13,7 @@ from gatewise.errors import DataError
 MAX_WIDTH = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vectors:
     """Vectors for a vocabulary.
 
