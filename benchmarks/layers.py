@@ -4,6 +4,7 @@ python -m benchmarks.layers [--threads 1] [--pairs 15]
 """
 
 import argparse
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,24 @@ def _check(peer: list[Tensor], ours: list[Tensor]) -> None:
             raise SystemExit(f"gradients differ by {error:.1e} in relative norm; no figure is worth printing")
 
 
+def _measure(kind: type[nn.RNNBase], shape: tuple[int, int, int, int], pairs: int) -> None:
+    """Print a line for the dense batch and one for each ragged batch."""
+    T, B, inputs, hidden = shape
+    x = torch.randn(T, B, inputs)
+    theirs = kind(inputs, hidden)
+    ours = gw.from_torch(theirs)
+    name = f"{shape!s:20} {kind.__name__:4}"
+    _check(_train(theirs, x), _train(ours, x))
+    print(name, f"{'dense':9}", paired(lambda: _train(theirs, x), lambda: _train(ours, x), pairs=pairs))
+    for ragged, shortest in RAGGED.items():
+        lengths = torch.randint(max(1, int(shortest * T)), T + 1, (B,))
+        lengths[0] = T
+        packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+        peer, mine = partial(_train, theirs, packed), partial(_train, ours, x, lengths=lengths)
+        _check(peer(), mine())
+        print(name, f"{ragged:9}", paired(peer, mine, pairs=pairs))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -42,27 +61,12 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     print("  ".join(f"{k}: {v}" for k, v in machine().items()))
-    print("training step, forward and backward; ratio = gatewise / torch.nn (below 1: gatewise is faster)")
+    print(
+        "training step, forward and backward: torch.nn, gatewise, ratio gatewise / torch.nn (below 1 is faster)"
+    )
     for shape in SHAPES:
-        T, B, inputs, hidden = shape
-        x = torch.randn(T, B, inputs)
         for kind in (nn.LSTM, nn.GRU, nn.RNN):
-            theirs = kind(inputs, hidden)
-            ours = gw.from_torch(theirs)
-            _check(_train(theirs, x), _train(ours, x))
-            dense = paired(lambda m=theirs: _train(m, x), lambda m=ours: _train(m, x), pairs=arguments.pairs)
-            print(f"{shape!s:20} {kind.__name__:4} {'dense':9}", dense)
-            for name, shortest in RAGGED.items():
-                lengths = torch.randint(max(1, int(shortest * T)), T + 1, (B,))
-                lengths[0] = T
-                packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
-                _check(_train(theirs, packed), _train(ours, x, lengths=lengths))
-                ragged = paired(
-                    lambda m=theirs, p=packed: _train(m, p),
-                    lambda m=ours, n=lengths: _train(m, x, lengths=n),
-                    pairs=arguments.pairs,
-                )
-                print(f"{shape!s:20} {kind.__name__:4} {name:9}", ragged)
+            _measure(kind, shape, arguments.pairs)
 
 
 if __name__ == "__main__":

@@ -38,11 +38,7 @@ def unroll(
             state = tuple(torch.where(valid, n, s) for n, s in zip(new, state, strict=True))
             outputs[t] = tuple(torch.where(valid, n, torch.zeros_like(n)) for n in new)
     # [T, B, P] and [T, B, H]
-    sequences = (
-        [torch.stack(o) for o in zip(*outputs, strict=True)]
-        if T
-        else [s.new_empty(0, *s.shape) for s in state]
-    )
+    sequences = [torch.stack(o) for o in zip(*outputs, strict=True)] if T else [s[None][:0] for s in state]
     h_seq, *c_seq = sequences
     h_n, *c_n = state
     return Result(h_seq, c_seq[0], h_n, c_n[0]) if kind.has_c else Result(h_seq, None, h_n, None)
