@@ -33,17 +33,19 @@ CONFIG, WEIGHTS, LABELS, METRICS, LOG, CARD = (
 def new_run(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A hidden folder beside `folder` to write a run into; it takes that place when the block ends well.
 
-    After an error the hidden folder is gone and what stood at `folder` is untouched. Only a process killed outright
-    can leave one behind, named `.NAME.partial-…`; it is never read.
+    After an error the hidden folder is gone and what stood at `folder` is untouched. Only a process killed
+    outright can leave one behind, named `.NAME.partial-…`; it is never read.
+
+    Args:
+        overwrite: replace an earlier run; a folder that holds anything else is refused all the same.
 
     Raises:
-        RunError: `folder` exists and is not empty (unless `overwrite`), is a file, or cannot be made.
+        RunError: `folder` exists and is not empty, is a file, or cannot be made.
     """
     target = Path(folder).absolute()
     if target.exists() and not target.is_dir():
         raise RunError(f"{folder}: is a file; a run needs a folder")
-    if not overwrite:
-        _refuse_filled(target, folder)
+    _refuse_filled(target, folder, overwrite)
     partial = target.with_name(f".{target.name}.partial-{uuid.uuid4().hex[:12]}")
     try:
         partial.mkdir(parents=True)
@@ -51,16 +53,19 @@ def new_run(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise RunError(f"{folder}: cannot be made ({error.strerror})") from None
     try:
         yield partial
-        if not overwrite:
-            _refuse_filled(target, folder)
+        _refuse_filled(target, folder, overwrite)
         _replace(target, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _refuse_filled(target: Path, named: str | Path) -> None:
-    if target.exists() and any(target.iterdir()):
-        raise RunError(f"{named}: exists and is not empty; name another folder or overwrite it")
+def _refuse_filled(target: Path, named: str | Path, overwrite: bool) -> None:
+    if not target.exists() or not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise RunError(f"{named}: exists and is not empty; name another folder, or ask to overwrite it")
+    if not (target / CONFIG).is_file():
+        raise RunError(f"{named}: is not empty and not a run ({CONFIG} is missing), so it is not overwritten")
 
 
 def _replace(target: Path, partial: Path) -> None:
@@ -89,7 +94,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that has been opened; its parts are read when asked for, each fault a RunError with the file."""
+    """A run folder that has been opened; its parts are read when asked for, each fault naming its file."""
 
     folder: Path
     task: str
@@ -113,31 +118,31 @@ class Run:
             raise RunError(f"{path}: holds a {type(value).__name__}; a JSON object is needed")
         return value
 
-    def load_weights(self, model: nn.Module, name: str = WEIGHTS) -> None:
-        """Fill `model` from a safetensors file: the same names, shapes and kinds, all numbers finite."""
+    def weights(self, name: str = WEIGHTS) -> dict[str, Tensor]:
+        """Every tensor of a safetensors file, all numbers finite."""
         path = self.path(name)
         try:
             found = load_file(path)
         except (OSError, SafetensorError) as error:
             raise RunError(f"{path}: not a readable safetensors file ({error})") from None
-        wanted = model.state_dict()
-        for key in sorted(wanted.keys() ^ found.keys()):
-            raise RunError(
-                f"{path}: tensor {key!r} is {'missing' if key in wanted else 'not part of this model'}"
-            )
         for key, value in found.items():
-            _check_tensor(path, key, value, wanted[key])
-        model.load_state_dict(found)
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise RunError(f"{path}: tensor {key!r} holds numbers that are not finite")
+        return found
 
 
-def _check_tensor(path: Path, key: str, found: Tensor, wanted: Tensor) -> None:
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        have, need = f"{found.dtype} {list(found.shape)}", f"{wanted.dtype} {list(wanted.shape)}"
+def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load `weights`, read from `path`, into a model that must have the same names, shapes and kinds of number."""
+    wanted = model.state_dict()
+    for key in sorted(wanted.keys() ^ weights.keys()):
         raise RunError(
-            f"{path}: tensor {key!r} is {have}; the configuration needs {need}".replace("torch.", "")
+            f"{path}: tensor {key!r} is {'missing' if key in wanted else 'not part of this model'}"
         )
-    if found.is_floating_point() and not torch.isfinite(found).all():
-        raise RunError(f"{path}: tensor {key!r} holds numbers that are not finite")
+    for key, value in weights.items():
+        if value.shape != wanted[key].shape or value.dtype != wanted[key].dtype:
+            have, need = (f"{t.dtype} {list(t.shape)}".removeprefix("torch.") for t in (value, wanted[key]))
+            raise RunError(f"{path}: tensor {key!r} is {have}; the configuration needs {need}")
+    model.load_state_dict(dict(weights))
 
 
 def read_run(folder: str | Path) -> Run:

@@ -20,7 +20,7 @@ def schedule(step: int, steps: int, warmup: int) -> float:
 class Average:
     """An exponential moving average of a model's weights, `avg ← d·avg + (1-d)·w`, in a copy of the model.
 
-    d grows from 1/10 to `decay` as (1 + k) / (10 + k) over the steps k, so that the first weights fade quickly.
+    d grows towards `decay` as (1 + k) / (10 + k) over the steps k, so that the first weights fade quickly.
 
     Args:
         every: steps between two updates, each with d to that power: the average of a large embedding costs as

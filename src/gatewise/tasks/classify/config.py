@@ -36,8 +36,15 @@ class ClassifyConfig:
     bigrams: int = option(
         0, f"frequent word pairs that get an embedding; {_OFF}", "text", low=0, high=5_000_000
     )
-    max_length: int = option(400, "longest text in tokens; the rest is cut", "text", low=1, high=100_000)
-    truncate: str = option("middle", "the part that is cut away", "text", choices=("head", "tail", "middle"))
+    max_length: int = option(
+        400, "most tokens of a text (steps of a series) that are read", "text", low=1, high=100_000
+    )
+    truncate: str = option(
+        "middle",
+        "the part that stays of a longer text (middle: a third from the head, the rest from the tail)",
+        "text",
+        choices=("head", "tail", "middle"),
+    )
     vectors: str = option("", "GloVe or fastText text file for the first embeddings", "text")
 
     cell: str = option("lstm", "rnn, gru, lstm, or a stack such as gru+lstm (bottom first)", "model")

@@ -1,0 +1,132 @@
+"""The model card: what a run was made from, what it can do, and what its figures do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from gatewise.tasks.classify.config import ClassifyConfig
+
+
+def model_card(config: ClassifyConfig, labels: Sequence[Any], metrics: Mapping[str, Any]) -> str:
+    """The card as Markdown, from the options and what `metrics.json` holds."""
+    parts = [
+        f"# {config.cell.upper()} classifier of {len(labels)} labels",
+        "",
+        _what(config, labels),
+        *_section("Data", _data(metrics)),
+        *_section("Figures", _figures(metrics)),
+        *_section("Limits", _limits(config, metrics)),
+        *_section("How it was trained", _training(config, metrics)),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines] if lines else []
+
+
+def _what(config: ClassifyConfig, labels: Sequence[Any]) -> str:
+    direction = "two directions" if config.bidirectional else "one direction"
+    names = ", ".join(code(label) for label in labels)
+    return (
+        f"Trained with Gatewise. It gives each input one of the labels {names}. {config.cell.upper()}, "
+        f"{config.num_layers * len(config.cells)} layer(s) of {config.hidden_size} units, {direction}, "
+        f"{config.pooling} pooling."
+    )
+
+
+def _data(metrics: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key, name in (("data", "Training"), ("validation_data", "Validation")):
+        if key in metrics:
+            part = metrics[key]
+            counts = ", ".join(f"{code(label)} {count:,}" for label, count in part["labels"].items())
+            lines.append(f"- {name}: {code(part['source'])}, {part['examples']:,} examples used: {counts}")
+            lines.append(f"  - SHA-256 of the source: {code(part['sha256'])}")
+    split = metrics.get("split")
+    if split:
+        lines.append(
+            f"- Split: {split['training']:,} training, {split['validation']:,} validation ({split['how']})"
+        )
+    return lines + [f"- {escape(note)}" for note in metrics.get("notes", [])]
+
+
+def _figures(metrics: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for key in ("validation", "test"):
+        if key in metrics:
+            lines += _table(key.capitalize(), metrics[key])
+    return lines or ["None: nothing was held out, and nothing has been evaluated."]
+
+
+def _table(name: str, figures: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{name}, {figures['examples']:,} examples: accuracy {figures['accuracy']:.4f}, "
+        f"macro F1 {figures['macro_f1']:.4f}, loss {figures['loss']:.4f} nats, "
+        f"calibration error {figures['calibration_error']:.4f} "
+        f"({figures['uncalibrated']['calibration_error']:.4f} before the temperature).",
+        "",
+        "| label | precision | recall | F1 | examples |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for label, row in figures["classes"].items():
+        cells = " | ".join(f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        lines.append(f"| {code(label)} | {cells} | {row['support']:,} |")
+    return [*lines, ""]
+
+
+def _limits(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "- It has learned the words, topics and label habits of its training data; on other data its accuracy "
+        "can be far lower, and nothing in its answer will show it. Measure it on your own data first.",
+        "- It answers every input with one of its labels, also an input that has none of them.",
+    ]
+    if "validation" in metrics:
+        lines.append(
+            "- The validation figures chose the epoch and the temperature, so they flatter; a test set that took "
+            "part in no choice does not."
+        )
+    if "test" not in metrics:
+        lines.append("- It has not been measured on a test set.")
+    lines.append(
+        f"- It reads at most {config.max_length:,} tokens or steps of an input ({config.truncate} stays)."
+    )
+    return lines
+
+
+def _training(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if metrics.get("command"):
+        lines += ["```", metrics["command"], "```", ""]
+    training = metrics.get("training")
+    if training:
+        lines.append(
+            f"{training['steps']:,} steps, {training['epochs']} epochs, {training['seconds']:.0f} s on "
+            f"{training['device']}; {training['parameters']:,} parameters; {_kept(training)}."
+        )
+    versions = ", ".join(f"{name} {number}" for name, number in metrics.get("versions", {}).items())
+    if versions:
+        lines.append(f"Versions: {versions}.")
+    options = [f"| {item.name} | {code(getattr(config, item.name))} |" for item in fields(config)]
+    return [*lines, "", "| option | value |", "|---|---|", *options]
+
+
+def _kept(training: Mapping[str, Any]) -> str:
+    return (
+        f"weights of epoch {training['best_epoch']}" if training["best_epoch"] else "weights of the last step"
+    )
+
+
+def code(value: Any) -> str:
+    """A value as Markdown code in which nothing is markup, also within a table."""
+    text = " ".join(str(value).split()).replace("`", "ˋ").replace("|", "\\|")
+    return f"`{text}`" if text else ""
+
+
+def escape(text: str) -> str:
+    """Plain text with the characters of HTML and Markdown made harmless."""
+    for character in "\\`*_[]|":
+        text = text.replace(character, "\\" + character)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

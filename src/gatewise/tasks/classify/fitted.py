@@ -1,0 +1,225 @@
+"""A trained classifier with everything that it needs to answer: network, encoder, labels, temperature."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatewise.data.batches import bucketed_batches
+from gatewise.data.scaler import Scaler
+from gatewise.data.series import Series
+from gatewise.data.texts import Texts
+from gatewise.data.tokenizer import Tokenizer
+from gatewise.errors import DataError, RunError, UsageError
+from gatewise.tasks.classify.card import model_card
+from gatewise.tasks.classify.config import TASK, ClassifyConfig
+from gatewise.tasks.classify.embedding import TokenEmbedding
+from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder
+from gatewise.tasks.classify.model import SequenceClassifier
+from gatewise.training import run as runs
+from gatewise.training.config import dump_config, make_config
+from gatewise.training.metrics import ClassCounts, log_softmax
+
+BATCH = 256
+STEPS_A_BATCH = 200_000
+TOKENIZER = "tokenizer.json"
+Label = str | int | float | bool
+
+
+@dataclass
+class FittedClassifier:
+    """A trained classifier.
+
+    Args:
+        labels: in the order of the network's outputs.
+        temperature: divides the logits before they become probabilities; fitted on the validation part.
+        metrics: what `metrics.json` holds: figures, data, split, versions, notes.
+        history: a row an epoch.
+    """
+
+    config: ClassifyConfig
+    network: SequenceClassifier
+    encoder: Encoder
+    labels: list[Label]
+    temperature: float = 1.0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know: what was left out, cut, or interrupted."""
+        return self.metrics.get("notes", [])
+
+    def logits(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
+        """Scores of texts, or of arrays [T, F], before the temperature; [N, K]."""
+        return network_logits(self.network, self.encoder, self.encoder.cut(self.encoder.full(inputs)))
+
+    def probabilities(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
+        """Calibrated probabilities of the labels; [N, K]."""
+        return np.exp(log_softmax(self.logits(inputs) / self.temperature))
+
+    def evaluate(self, data: Texts | Series) -> dict[str, Any]:
+        """Figures on labelled data, under their usual names (`ClassCounts.figures`), with the data's source.
+
+        Raises:
+            DataError: a label that was not in the training data.
+        """
+        targets = label_indices(data, self.labels)
+        inputs = self.encoder.inputs(data)
+        figures = calibrated_figures(self.logits(inputs), targets, self.temperature, self.labels)
+        return figures | {"data": {"source": data.source, "sha256": data.sha256}}
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a run folder, whole or not at all."""
+        with runs.new_run(folder, overwrite=overwrite) as partial:
+            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
+            self.write(partial)
+
+    def write(self, folder: Path) -> None:
+        """Write everything but the log of the epochs into an existing folder."""
+        dump_config(self.config, folder / runs.CONFIG, task=TASK)
+        runs.save_weights(self.network, folder / runs.WEIGHTS)
+        labels: dict[str, Any] = {"inputs": self.encoder.kind, "labels": self.labels}
+        if isinstance(self.encoder, TextEncoder):
+            self.encoder.tokenizer.save(folder / TOKENIZER)
+        else:
+            labels |= {"features": self.encoder.features, "scaling": self.encoder.scaler.to_dict()}
+        runs.write_json(folder / runs.LABELS, labels)
+        runs.write_json(folder / runs.METRICS, self.metrics | {"temperature": self.temperature})
+        (folder / runs.CARD).write_text(model_card(self.config, self.labels, self.metrics), encoding="utf-8")
+
+
+def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedClassifier:
+    """Read a run folder of the classify recipe.
+
+    Raises:
+        RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
+    """
+    run = runs.read_run(folder)
+    if run.task != TASK:
+        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
+    try:
+        config = make_config(ClassifyConfig, run.values, str(run.folder / runs.CONFIG))
+    except UsageError as error:
+        raise RunError(str(error)) from None
+    described, metrics = run.json(runs.LABELS), run.json(runs.METRICS)
+    labels, encoder = _labels(run, described), _encoder(run, described, config)
+    weights = run.weights()
+    pairs = weights.get("embedding.pairs")
+    embedding = None
+    if isinstance(encoder, TextEncoder):
+        if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
+            raise RunError(
+                f"{run.folder / runs.WEIGHTS}: tensor 'embedding.pairs' is missing or no list of keys"
+            )
+        embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
+        features = 0
+    else:
+        features = len(encoder.features)
+    network = SequenceClassifier(config, len(labels), embedding=embedding, features=features)
+    runs.fill(network, weights, run.folder / runs.WEIGHTS)
+    network.train(False).to(pick_device(device))
+    temperature = metrics.get("temperature")
+    if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+        raise RunError(
+            f"{run.folder / runs.METRICS}: temperature is {temperature!r}; it must be a positive number"
+        )
+    return FittedClassifier(config, network, encoder, labels, temperature, metrics)
+
+
+def text_embedding(
+    config: ClassifyConfig, vocabulary: int, pairs: torch.Tensor, vectors: torch.Tensor | None = None
+) -> TokenEmbedding:
+    """The embedding that `config` describes."""
+    return TokenEmbedding(
+        vocabulary,
+        config.embedding_size,
+        pairs,
+        word_dropout=config.word_dropout,
+        pair_dropout=config.bigram_dropout,
+        vectors=vectors,
+    )
+
+
+@torch.no_grad()
+def network_logits(network: SequenceClassifier, encoder: Encoder, arrays: Arrays) -> NDArray[np.float64]:
+    """Logits [N, K] of encoded inputs, in batches of similar lengths, in their own order."""
+    device = next(network.parameters()).device
+    lengths = [len(array) for array in arrays]
+    size = max(1, min(BATCH, STEPS_A_BATCH // max([1, *lengths])))
+    found: dict[int, NDArray[np.float64]] = {}
+    for batch in bucketed_batches(lengths, size):
+        x, sizes = encoder.collate([arrays[i] for i in batch])
+        rows = network(x.to(device), sizes.to(device)).double().cpu().numpy()
+        found.update(zip(batch, rows, strict=True))
+    return np.array([found[i] for i in range(len(arrays))]).reshape(len(arrays), network.output.out_features)
+
+
+def calibrated_figures(
+    logits: NDArray[np.float64], targets: NDArray[np.int64], temperature: float, labels: Sequence[Label]
+) -> dict[str, Any]:
+    """All figures at this temperature, and loss and calibration error without it."""
+    plain = ClassCounts.of(logits, targets)
+    figures = ClassCounts.of(logits, targets, temperature).figures([str(label) for label in labels])
+    return figures | {"uncalibrated": {"loss": plain.loss, "calibration_error": plain.calibration_error}}
+
+
+def label_indices(data: Texts | Series, labels: Sequence[Label]) -> NDArray[np.int64]:
+    """Each example's label as its place among `labels`; [N] int64."""
+    if data.labels is None:
+        raise DataError(f"{data.source}: there are no labels")
+    places = {str(label): k for k, label in enumerate(labels)}
+    for name, label in zip(data.ids, data.labels, strict=True):
+        if label not in places:
+            raise DataError(
+                f"{data.source}, id {name}: the label {label!r} is not among those of the training data "
+                f"({', '.join(places)})"
+            )
+    return np.array([places[label] for label in data.labels], np.int64)
+
+
+def pick_device(name: str) -> torch.device:
+    """auto: cuda where there is one, else cpu."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device is 'cuda', and PyTorch sees no CUDA device here")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _labels(run: runs.Run, described: Mapping[str, Any]) -> list[Label]:
+    labels = described.get("labels")
+    if (
+        not isinstance(labels, list)
+        or not all(isinstance(label, str | int | float | bool) for label in labels)
+        or len({str(label) for label in labels}) != len(labels)
+        or len(labels) < 2
+    ):
+        raise RunError(f"{run.folder / runs.LABELS}: labels must be a list of two or more different names")
+    return labels
+
+
+def _encoder(run: runs.Run, described: Mapping[str, Any], config: ClassifyConfig) -> Encoder:
+    inputs = described.get("inputs")
+    if inputs == "texts":
+        tokenizer = Tokenizer.load(run.path(TOKENIZER))
+        return TextEncoder(tokenizer, config.max_length, config.truncate)
+    features, scaling = described.get("features"), described.get("scaling")
+    if inputs != "series" or not isinstance(features, list) or not isinstance(scaling, dict):
+        raise RunError(
+            f"{run.folder / runs.LABELS}: inputs must be texts, or series with features and scaling"
+        )
+    scaler = Scaler.from_dict(scaling)
+    if len(scaler.mean) != len(features):
+        raise RunError(
+            f"{run.folder / runs.LABELS}: {len(features)} features, and a scaling of {len(scaler.mean)}"
+        )
+    return SeriesEncoder(scaler, config.max_length, config.truncate, [str(name) for name in features])

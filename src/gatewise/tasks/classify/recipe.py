@@ -1,0 +1,325 @@
+"""From labelled texts or series to a trained classifier: split, encode, train, calibrate, measure, save."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from gatewise.data.batches import bucketed_batches
+from gatewise.data.scaler import Scaler
+from gatewise.data.series import Series
+from gatewise.data.split import split
+from gatewise.data.texts import Texts
+from gatewise.data.tokenizer import Tokenizer
+from gatewise.data.vectors import read_vectors
+from gatewise.errors import DataError, UsageError
+from gatewise.tasks.classify.config import TASK, ClassifyConfig
+from gatewise.tasks.classify.embedding import frequent_pairs
+from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder, cut_note
+from gatewise.tasks.classify.fitted import (
+    FittedClassifier,
+    Label,
+    calibrated_figures,
+    label_indices,
+    network_logits,
+    pick_device,
+    text_embedding,
+)
+from gatewise.tasks.classify.model import SequenceClassifier
+from gatewise.training import run as runs
+from gatewise.training.loop import LoopOptions, Outcome, fit
+from gatewise.training.metrics import ClassCounts, fit_temperature
+from gatewise.training.progress import Reporter, reporter
+
+Data = TypeVar("Data", Texts, Series)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoded examples: arrays as the encoder gives them, and the places of their labels [N]."""
+
+    arrays: Arrays
+    targets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training is told besides data and options: where to save, how to report, what to note down."""
+
+    out: str | Path | None = None
+    overwrite: bool = False
+    progress: str | Reporter | None = "auto"
+    command: str = ""
+    labels: Sequence[Label] | None = None
+
+
+def train_texts(
+    train: Texts,
+    config: ClassifyConfig,
+    *,
+    validation: Texts | None = None,
+    job: Job | None = None,
+    **options: Any,
+) -> FittedClassifier:
+    """Train on texts.
+
+    Args:
+        train: with labels; `config.validation` of it is held out by `config.seed`, stratified by label.
+        validation: a part of your own for validation; nothing of `train` is then held out.
+        options: fields of `Job` (out, overwrite, progress, command, labels), or a whole `job`.
+
+    Raises:
+        DataError: fewer than two labels; a validation label that the training part lacks.
+        RunError: `out` is taken. UsageError: options that do not fit the data or the machine.
+        GatewiseError: the loss is not finite.
+    """
+    job = job or Job(**options)
+    part, held_out = divide(train, validation, config)
+    tokenizer = Tokenizer.train(part.texts, config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
+    encoder = TextEncoder(tokenizer, config.max_length, config.truncate)
+    return _train(part, held_out, encoder, config, job)
+
+
+def train_series(
+    train: Series,
+    config: ClassifyConfig,
+    *,
+    validation: Series | None = None,
+    job: Job | None = None,
+    **options: Any,
+) -> FittedClassifier:
+    """Train on numeric sequences; scaling is fitted on the training part alone. Else as `train_texts`."""
+    job = job or Job(**options)
+    part, held_out = divide(train, validation, config)
+    encoder = SeriesEncoder(Scaler.fit(part.values), config.max_length, config.truncate, train.features)
+    return _train(part, held_out, encoder, config, job)
+
+
+def divide(train: Data, validation: Data | None, config: ClassifyConfig) -> tuple[Data, Data | None]:
+    """The training and the validation part; the latter is None when nothing is to be held out.
+
+    An example is one text, or one series by its ID, so no ID is on both sides.
+    """
+    if train.labels is None:
+        raise DataError(f"{train.source}: there are no labels to learn")
+    if len(set(train.labels)) < 2:
+        raise DataError(f"{train.source}: every label is {train.labels[0]!r}; two labels are needed")
+    if validation is not None or config.validation == 0:
+        return train, validation
+    inside, outside = split(train.labels, config.validation, config.seed)
+    return train.subset(inside.tolist()), train.subset(outside.tolist())
+
+
+def _train(
+    train: Data, validation: Data | None, encoder: Encoder, config: ClassifyConfig, job: Job
+) -> FittedClassifier:
+    report = reporter(job.progress)
+    place = runs.new_run(job.out, overwrite=job.overwrite) if job.out else nullcontext(None)
+    with place as folder, _settings(config):
+        labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
+        notes = list(train.notes)
+        part = _encode(train, encoder, labels, notes, "training")
+        held_out = (
+            _encode(validation, encoder, labels, notes, "validation") if validation is not None else None
+        )
+        network = _network(part.arrays, encoder, len(labels), config, notes)
+        for note in notes:
+            report.note(note)
+        outcome = _fit(network, encoder, part, held_out, config, report, folder)
+        if outcome.stopped != "finished":
+            notes.append(_STOPS[outcome.stopped].format(epochs=len(outcome.history), steps=outcome.steps))
+            report.note(notes[-1])
+        fitted = FittedClassifier(config, network, encoder, labels, history=outcome.history)
+        fitted.metrics = _describe(train, validation, config, job, outcome, network)
+        _measure(fitted, held_out, notes)
+        fitted.metrics["notes"] = notes
+        if folder:
+            (folder / runs.LOG).touch()
+            fitted.write(folder)
+    return fitted
+
+
+_STOPS = {
+    "interrupted": "interrupted after {steps:,} steps and {epochs} whole epochs; the best weights until then were kept",
+    "minutes": "the time was over after {steps:,} steps; the best weights until then were kept",
+    "patience": "stopped after {epochs} epochs, for validation no longer improved; the best weights were kept",
+}
+
+
+@contextmanager
+def _settings(config: ClassifyConfig) -> Iterator[None]:
+    """Seed and threads as configured; the caller's random state and threads come back afterwards."""
+    threads = torch.get_num_threads()
+    devices = [torch.cuda.current_device()] if pick_device(config.device).type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(config.seed)
+        try:
+            if config.threads:
+                torch.set_num_threads(config.threads)
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _encode(data: Texts | Series, encoder: Encoder, labels: list[Label], notes: list[str], name: str) -> Part:
+    targets = label_indices(data, labels)
+    arrays = encoder.full(encoder.inputs(data))
+    notes += cut_note(encoder, arrays, name)
+    return Part(encoder.cut(arrays), targets)
+
+
+def _network(
+    arrays: Arrays, encoder: Encoder, classes: int, config: ClassifyConfig, notes: list[str]
+) -> SequenceClassifier:
+    if isinstance(encoder, SeriesEncoder):
+        return SequenceClassifier(config, classes, features=len(encoder.scaler.mean))
+    tokenizer = encoder.tokenizer
+    wide = [array.astype(np.int64) for array in arrays] if config.bigrams else []
+    pairs = frequent_pairs(wide, tokenizer.vocab_size, config.bigrams)
+    vectors = _vectors(config, tokenizer, notes) if config.vectors else None
+    embedding = text_embedding(config, tokenizer.vocab_size, pairs, vectors)
+    return SequenceClassifier(config, classes, embedding=embedding)
+
+
+def _vectors(config: ClassifyConfig, tokenizer: Tokenizer, notes: list[str]) -> Tensor:
+    """Vectors of a file for the vocabulary, NaN where it has none; [V, E]."""
+    read = read_vectors(config.vectors, tokenizer.vocabulary)
+    width = read.matrix.shape[1]
+    if width != config.embedding_size:
+        raise UsageError(
+            f"{config.vectors}: vectors of width {width}, and embedding_size is {config.embedding_size}"
+        )
+    notes.append(f"{config.vectors}: {read.report}")
+    return torch.from_numpy(np.where(read.found[:, None], read.matrix, np.float32(np.nan)))
+
+
+def _fit(
+    network: SequenceClassifier,
+    encoder: Encoder,
+    train: Part,
+    validation: Part | None,
+    config: ClassifyConfig,
+    report: Reporter,
+    folder: Path | None,
+) -> Outcome:
+    device = pick_device(config.device)
+    network.to(device)
+    lengths = [len(array) for array in train.arrays]
+    weights = _class_weights(train.targets, config).to(device)
+
+    def batches(epoch: int) -> list[list[int]]:
+        order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+        return bucketed_batches(lengths, config.batch_size, order)
+
+    def loss(model: nn.Module, batch: list[int]) -> Tensor:
+        x, sizes = encoder.collate([train.arrays[i] for i in batch])
+        targets = torch.from_numpy(train.targets[batch])
+        return cross_entropy(model(x.to(device), sizes.to(device)), targets.to(device), weights)
+
+    evaluate = _evaluation(encoder, validation) if validation else None
+    log = folder / runs.LOG if folder else None
+    shared = {name: getattr(config, name) for name in _SHARED}
+    return fit(network, batches, loss, LoopOptions(**shared), evaluate=evaluate, report=report, log=log)
+
+
+_SHARED = ("epochs", "learning_rate", "warmup", "weight_decay", "ema", "clip", "patience", "minutes")
+
+
+def _evaluation(encoder: Encoder, part: Part) -> Callable[[nn.Module], dict[str, float]]:
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, SequenceClassifier)
+        counts = ClassCounts.of(network_logits(model, encoder, part.arrays), part.targets)
+        return {"accuracy": counts.accuracy, "loss": counts.loss}
+
+    return evaluate
+
+
+def _class_weights(targets: NDArray[np.int64], config: ClassifyConfig) -> Tensor:
+    """Weights of the labels in the loss: 1, or N / (K · n_k), with which every label weighs the same. [K]"""
+    counts = np.bincount(targets)
+    if config.class_weights == "none":
+        return torch.ones(len(counts))
+    return torch.from_numpy(len(targets) / (len(counts) * counts)).float()
+
+
+def _measure(fitted: FittedClassifier, validation: Part | None, notes: list[str]) -> None:
+    """Fit the temperature on the validation part and note the figures there."""
+    if validation is None or not len(validation.targets):
+        notes.append(
+            "no validation part: weights of the last step, and probabilities that are not calibrated"
+        )
+        return
+    logits = network_logits(fitted.network, fitted.encoder, validation.arrays)
+    fitted.temperature = fit_temperature(logits, validation.targets)
+    figures = calibrated_figures(logits, validation.targets, fitted.temperature, fitted.labels)
+    fitted.metrics |= {"accuracy": figures["accuracy"], "validation": figures}
+
+
+def _describe(
+    train: Texts | Series,
+    validation: Texts | Series | None,
+    config: ClassifyConfig,
+    job: Job,
+    outcome: Outcome,
+    network: nn.Module,
+) -> dict[str, Any]:
+    """What `metrics.json` says besides the figures."""
+    own = validation is not None and validation.source != train.source
+    described: dict[str, Any] = {
+        "format": 1,
+        "task": TASK,
+        "data": _source(train),
+        "split": {
+            "training": len(train),
+            "validation": len(validation) if validation is not None else 0,
+            "how": "given" if own else f"{config.validation:g} held out by label, seed {config.seed}",
+        },
+        "training": {
+            "steps": outcome.steps,
+            "epochs": len(outcome.history),
+            "best_epoch": outcome.best_epoch,
+            "stopped": outcome.stopped,
+            "interrupted": outcome.interrupted,
+            "seconds": round(outcome.seconds, 3),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "device": str(next(network.parameters()).device),
+        },
+        "versions": {
+            "gatewise": version("gatewise"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "command": job.command,
+    }
+    if own and validation is not None:
+        described["validation_data"] = _source(validation)
+    return described
+
+
+def _source(data: Texts | Series) -> dict[str, Any]:
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "examples": len(data),
+        "labels": dict(sorted(Counter(data.labels or []).items())),
+    }
+
+
+def with_data_columns(config: ClassifyConfig, data: Texts | Series) -> ClassifyConfig:
+    """The config with the source and the columns that were read, so that it reproduces the run by itself."""
+    if isinstance(data, Texts):
+        return replace(config, data=data.source, text=data.text_column or "", label=data.label_column or "")
+    return replace(config, data=data.source, features=tuple(data.features))
