@@ -142,8 +142,9 @@ def _clear(tensor: Tensor, mask: Tensor | None, run: _Run) -> Tensor:
 def _result(
     run: _Run, mask: Tensor | None, gates: Tensor, pre: Tensor | None, c: Tensor | None, read: Tensor
 ) -> Replay:
+    """`read` [T, B, P] is the h that the gates give; it is overwritten."""
     with torch.no_grad():
-        error = read.detach() - run.h.detach()  # [T, B, P]
+        error = read.sub_(run.h)
         if mask is not None:
             error = error.masked_fill_(mask, 0)
         residual = error.abs_().max() if error.numel() else error.new_zeros(())
@@ -152,12 +153,12 @@ def _result(
 
 def _read_lstm(run: _Run, mask: Tensor | None, keep_pre: bool) -> Replay:
     pre = _joint_product(run)  # [T, B, 4H]
-    functions = [torch.sigmoid, torch.sigmoid, torch.tanh, torch.sigmoid]
+    functions = [torch.sigmoid, torch.sigmoid, _tanh, torch.sigmoid]
     gates = _clear(_activate(run, pre, functions, keep_pre), mask, run)
     i, f, g, o = gates.chunk(4, dim=-1)
     c = _scan(run, f, i * g)  # [T, B, H]
     with torch.no_grad():
-        read = torch.tanh(c).mul_(o)
+        read = _tanh(c, out=torch.empty_like(c)).mul_(o)
         if run.weights.w_hr is not None:
             read = product(read, run.weights.w_hr)
     return _result(run, mask, gates, pre if keep_pre else None, c, read)
@@ -212,9 +213,19 @@ def _reader_rnn(function: Callable[..., Tensor]) -> Callable[[_Run, Tensor | Non
     def read(run: _Run, mask: Tensor | None, keep_pre: bool) -> Replay:
         pre = _joint_product(run)  # [T, B, H]
         gates = _clear(_activate(run, pre, [function], keep_pre), mask, run)
-        return _result(run, mask, gates, pre if keep_pre else None, None, gates)
+        return _result(run, mask, gates, pre if keep_pre else None, None, gates.detach().clone())
 
     return read
+
+
+def _tanh(x: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """tanh; without a graph, in float32 on a CPU, as 2σ(2x) - 1, a quarter of the time at an error of 2e-7."""
+    if out is None:
+        return torch.tanh(x)
+    if x.dtype != torch.float32 or x.device.type != "cpu":
+        return torch.tanh(x, out=out)
+    torch.mul(x, 2, out=out).sigmoid_()
+    return out.mul_(2).sub_(1)
 
 
 def _relu(x: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -225,6 +236,6 @@ _READERS: dict[str, Callable[[_Run, Tensor | None, bool], Replay]] = {
     "lstm": _read_lstm,
     "gru": _read_gru,
     "gru_reset_before": _read_gru_reset_before,
-    "rnn_tanh": _reader_rnn(torch.tanh),
+    "rnn_tanh": _reader_rnn(_tanh),
     "rnn_relu": _reader_rnn(_relu),
 }
