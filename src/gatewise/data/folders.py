@@ -1,5 +1,6 @@
 """A folder with one sub-folder of `.txt` files a label, such as the `train` and `test` of aclImdb."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ class LabelledFile(NamedTuple):
     name: str  # inside the folder, with forward slashes
     label: str
     text: str
+    sha256: bytes  # of the file as it lies, 32 bytes
 
 
 def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
@@ -44,7 +46,7 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
         if not texts:
             raise DataError(f"{folder}: there is no .txt file in it")
         others += len(files) - len(texts)
-        read += [LabelledFile(f"{folder.name}/{file.name}", folder.name, _read(file)) for file in texts]
+        read += [_read(folder.name, file) for file in texts]
     notes = []
     if len(folders) > len(labels):
         notes.append(f"the folder {UNLABELLED}, which has no label, left out")
@@ -53,7 +55,7 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
     return read, notes
 
 
-def _read(file: Path) -> str:
+def _read(label: str, file: Path) -> LabelledFile:
     try:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES)
@@ -62,6 +64,5 @@ def _read(file: Path) -> str:
     if len(raw) == MAX_BYTES:
         raise DataError(f"{file}: the text has {MAX_BYTES:,} bytes or more, which is too long")
     lines = raw.split(b"\n")
-    return "\n".join(
-        decode(line, f"{file}, line {number}", drop_mark=number == 1) for number, line in enumerate(lines, 1)
-    )
+    text = "\n".join(decode(line, f"{file}, line {n}", drop_mark=n == 1) for n, line in enumerate(lines, 1))
+    return LabelledFile(f"{label}/{file.name}", label, text, hashlib.sha256(raw).digest())

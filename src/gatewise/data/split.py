@@ -39,7 +39,8 @@ def split(
     for index, group in enumerate(groups if groups is not None else range(len(labels))):
         members.setdefault(group, []).append(index)
     if len(members) < 2:
-        raise UsageError(f"{'one group' if len(members) else 'no example'} cannot be split into two parts")
+        what = "no example" if not members else "one example" if len(labels) == 1 else "one group"
+        raise UsageError(f"{what} cannot be split into two parts")
     counts = [Counter(labels[index] for index in indices) for indices in members.values()]
     order = np.random.default_rng(seed).permutation(len(counts)).tolist()
     chosen = _repaired(counts, order, _draw(counts, order, fraction))

@@ -91,7 +91,7 @@ def _from_folder(path: Path) -> Texts:
     files, notes = read_label_folders(path)
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.text.encode()).digest())
+        digest.update(file.name.encode() + b"\0" + file.sha256)
     return Texts(
         ids=[file.name for file in files],
         texts=[file.text for file in files],

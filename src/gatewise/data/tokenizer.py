@@ -251,7 +251,11 @@ def _checked_vocabulary(vocabulary: object) -> dict[str, int]:
     if not isinstance(vocabulary, dict):
         raise ValueError("its vocabulary is no object")
     numbers = sorted(vocabulary.values())
-    if numbers != list(range(len(numbers))) or (vocabulary.get(PAD), vocabulary.get(UNK)) != (PAD_ID, UNK_ID):
+    if (
+        any(type(number) is not int for number in numbers)
+        or numbers != list(range(len(numbers)))
+        or (vocabulary.get(PAD), vocabulary.get(UNK)) != (PAD_ID, UNK_ID)
+    ):
         raise ValueError(f"the vocabulary does not number its tokens from {PAD} = 0 and {UNK} = 1 on")
     return vocabulary
 
