@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.cells import CELLS
+from gatewise.kernels.ragged import padding
 from gatewise.kernels.weights import Result, Weights
 
 
@@ -25,7 +26,10 @@ def unroll(
     kind = CELLS[cell]
     T = x.shape[0]
     projection = () if weights.w_hr is None else (weights.w_hr,)
-    state: tuple[Tensor, ...] = (h0,) if c0 is None else (h0, c0)
+    if lengths is not None:
+        # Before the first step, not after it: `where` keeps a NaN out of the values but not out of the gradients.
+        x = x.masked_fill(padding(lengths, T), 0)
+    state = tuple(s.clone() for s in (h0, c0) if s is not None)
     outputs: list[tuple[Tensor, ...]] = [()] * T  # what each step left: (h,) or (h, c), each [B, *]
     for t in reversed(range(T)) if reverse else range(T):
         step = kind.step(x[t], *state, *weights[:4], *projection)
@@ -34,7 +38,6 @@ def unroll(
             state = outputs[t] = new
         else:
             valid = (lengths > t)[:, None]  # [B, 1]
-            # where, not a product: a NaN beyond a length stays out of the values and of the gradients.
             state = tuple(torch.where(valid, n, s) for n, s in zip(new, state, strict=True))
             outputs[t] = tuple(torch.where(valid, n, torch.zeros_like(n)) for n in new)
     # [T, B, P] and [T, B, H]

@@ -109,16 +109,21 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    cell, x, h0, c0, weights, lengths, reverse, _, _ = inputs
+    cell, x, h0, c0, weights, lengths, reverse, keep, _ = inputs
     h_seq, _, h_n, c_n, _, workspace = output
-    ctx.cell, ctx.reverse = cell, reverse
+    ctx.cell, ctx.reverse, ctx.keep = cell, reverse, keep
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(x, h0, c0, lengths, h_seq, h_n, c_n, workspace, *weights)
 
 
 def _autograd_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     x, h0, c0, lengths, h_seq, h_n, c_n, workspace, *weights = ctx.saved_tensors
-    outer = list(grads[:4])
+    outer = [
+        grads[0],
+        grads[1] if ctx.keep and c0 is not None else None,
+        grads[2],
+        None if c0 is None else grads[3],
+    ]
     if torch.is_grad_enabled():  # create_graph=True: differentiate the definition instead
         dx, dh0, dc0, dw = _differentiable_backward(ctx.cell, x, h0, c0, weights, lengths, ctx.reverse, outer)
     else:
