@@ -65,6 +65,8 @@ def _blocks(url: str) -> Iterator[bytes]:
         with error:
             raise DataError(f"{url}: the server answers {error.code} ({error.reason})") from None
     except urllib.error.URLError as error:
-        raise DataError(f"{url}: cannot be reached ({error.reason})") from None
+        raise DataError(
+            f"{url}: cannot be reached ({getattr(error.reason, 'strerror', None) or error.reason})"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"{url}: the connection broke off ({error or type(error).__name__})") from None

@@ -1,6 +1,5 @@
 """Word vectors from GloVe and fastText text files."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from gatewise.data.lines import read_lines
 from gatewise.errors import DataError
 
 MAX_WIDTH = 10_000
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +89,13 @@ def _fields(line: str, width: int, place: str) -> tuple[str, list[str]]:
 def _numbers(fields: list[str], place: str) -> np.ndarray:
     wrong = next((part for part in fields if not _is_number(part)), None)
     if wrong is not None:
-        raise DataError(f"{place}: {wrong[:40]!r} is not a finite number")
+        raise DataError(f"{place}: {wrong[:40]!r} is not a number that float32 can hold")
     return np.array(fields, dtype=np.float32)
 
 
 def _is_number(part: str) -> bool:
+    """Whether float32 can hold it: finite, and not too large."""
     try:
-        return math.isfinite(np.float32(part))
+        return abs(float(part)) <= _LARGEST
     except ValueError:
         return False
