@@ -19,8 +19,9 @@ from gatewise.reports.view import printable, word_rows
 class Written:
     """An explanation with its numbers written by hand: 0.75 - 1.5 + 0.25 + 0 (pushes), 0.125 initial, 0.5 bias."""
 
-    text: str = "never <script>alert(1)</script> dull tail"
+    text: str = "never <script>alert(1)</script>dull tail"
     words: tuple[str, ...] = ("never", "<script>alert(1)</script>", "dull", "tail")
+    spans: tuple[tuple[int, int], ...] = ((0, 5), (6, 31), (31, 35), (36, 40))
     held: tuple[float, ...] = (0.5, 0.1, 0.4, 0.0)
     push: tuple[float, ...] = (0.75, -1.5, 0.25, 0.0)
     unknown: tuple[bool, ...] = (False, True, False, False)
@@ -34,6 +35,7 @@ class Written:
         }
     )
     label: str = "positive"
+    predicted: str = "positive"
     probability: float = 0.53125
     probabilities: dict = field(default_factory=lambda: {"negative": 0.46875, "positive": 0.53125})
     score: float = 0.125
@@ -83,7 +85,9 @@ def test_plain_output_says_every_number_and_has_no_control_characters():
 
 def test_plain_output_carries_the_sum_and_the_cautions():
     text = printed(Written(notes=("read in the wrong order",)))
-    expected = "- 0.5000 (pushes of all words) + 0.1250 (initial state) + 0.5000 (bias) = 0.1250 (score)"
+    expected = (
+        "- 0.5000 (pushes of all words) + 0.1250 (initial state) + 0.5000 (bias) = 0.1250 (score: log odds)"
+    )
     assert expected in text
     assert "residual 3.0e-08" in text
     assert "caution: 1 of 4 words were cut away and not read" in text
@@ -107,6 +111,8 @@ def test_colour_marks_held_by_ground_and_push_by_colour_and_sign():
     text = printed(Written(), force_terminal=True, color_system="truecolor")
     assert "48;2;160;172;188mnever⁺" in text  # the most held word has the darkest ground
     assert "38;2;138;54;0;48;2;236;238;242m<script>alert(1)</script>⁻" in text  # a fifth of that ground
+    bare = re.sub("\x1b\\[[0-9;]*m", "", text)
+    assert "never⁺ <script>alert(1)</script>⁻dull⁺ tail" in bare  # the blanks of the text, no others
     assert "⁺" not in printed(Written())
 
 
@@ -130,9 +136,15 @@ def test_a_word_cannot_steer_the_terminal():
 def test_a_long_text_shows_the_words_that_moved_the_answer_most():
     n = 90
     long = replace(
-        Written(), words=tuple(f"w{k}" for k in range(n)), held=(1 / n,) * n, push=tuple(k / 100 for k in range(n)),
-        unknown=(False,) * n, cut=(False,) * n, gates={"i": [0.5] * n, "f": [0.5] * n, "o": [0.5] * n},
-    )  # fmt: skip
+        Written(),
+        words=tuple(f"w{k}" for k in range(n)),
+        spans=(),
+        held=(1 / n,) * n,
+        push=tuple(k / 100 for k in range(n)),
+        unknown=(False,) * n,
+        cut=(False,) * n,
+        gates={"i": [0.5] * n, "f": [0.5] * n, "o": [0.5] * n},
+    )
     text = printed(long)
     assert "the 60 of 90 words that moved the answer most" in text
     assert " w29 " not in text and " w30 " in text and " w89 " in text
@@ -145,14 +157,29 @@ def test_shade_and_strength_are_relative_to_the_largest():
 
 
 def test_an_explanation_without_words_can_be_shown():
-    empty = replace(Written(), text="", words=(), held=(), push=(), unknown=(), cut=(), gates={"i": []})
+    empty = replace(
+        Written(), text="", words=(), spans=(), held=(), push=(), unknown=(), cut=(), gates={"i": []}
+    )
     assert "0.0000 (pushes of all words)" in printed(empty)
     assert "<h1>positive (53.1%)</h1>" in render_html(empty)
 
 
+def test_a_label_that_was_not_chosen_is_not_called_the_answer():
+    other = replace(
+        Written(), predicted="negative", probabilities={"negative": 0.5, "positive": 0.3, "new": 0.2}
+    )
+    text = printed(other)
+    assert "explained: positive (53.1%)" in text and "answer:" not in text.replace("model's answer", "")
+    assert "caution: the model's answer is negative; this explains positive, which it did not choose" in text
+    assert "(score: logit over the mean of the others)" in text
+    assert "why not this answer" in render_html(other)
+
+
 def test_html_keeps_a_script_as_text():
     evil = "<script>alert(1)</script>"
-    page = Page(render_html(replace(Written(), label=evil, notes=(evil,), probabilities={evil: 1.0})))
+    page = Page(
+        render_html(replace(Written(), label=evil, predicted=evil, notes=(evil,), probabilities={evil: 1.0}))
+    )
     assert "script" not in {tag for tag, _ in page.tags}
     assert page.text.count(evil) >= 6  # heading, all labels, caution, note, word, table, legend, whole text
 
@@ -183,6 +210,7 @@ def test_the_content_security_policy_allows_this_style_sheet_alone():
 
 def test_html_shows_the_numbers():
     page = Page(render_html(Written()))
+    assert "\nnever <script>alert(1)</script>dull tail\n" in page.text
     flat = " ".join(page.text.split())
     assert "positive (53.1%)" in flat
     cells = re.findall(r'<th scope="row" class="left">([^<]*)</th><td>([^<]*)</td>', render_html(Written()))
@@ -190,7 +218,7 @@ def test_html_shows_the_numbers():
         ("pushes of all words", "−0.5000"),
         ("initial state", "+0.1250"),
         ("bias", "+0.5000"),
-        ("score", "+0.1250"),
+        ("score: log odds", "+0.1250"),
     ]
     assert "What the sum leaves open (residual): 3.0e-08." in flat
     assert "10.0%" in flat and "−1.500" in flat

@@ -15,6 +15,7 @@ from gatewise.reports.view import (
     WordRow,
     answer,
     cautions,
+    is_answer,
     other_answers,
     shown_gates,
     sum_terms,
@@ -35,12 +36,16 @@ def print_explanation(explanation: Explained, console: Console) -> None:
     the answer and orange ones against it. Without colour (no terminal, or NO_COLOR) the table says the same.
     """
     rows = word_rows(explanation)
-    _line(console, f"answer: {answer(explanation)}   ({other_answers(explanation)})")
+    what = "answer" if is_answer(explanation) else "explained"
+    _line(console, f"{what}: {answer(explanation)}   ({other_answers(explanation)})")
     for caution in cautions(explanation):
         _line(console, f"caution: {caution}")
     if console.color_system and not console.no_color:
         console.print(Padding(_shaded(rows), (1, 0)), soft_wrap=False)
-        _line(console, "darker: held longer   blue: for the answer   orange: against it   struck: not read")
+        _line(
+            console,
+            "darker: held longer   blue +: towards the label   orange -: away from it   struck: not read",
+        )
     _print_gates(explanation, rows, console)
     _print_table(explanation, rows, console)
     _print_sum(explanation, console)
@@ -65,8 +70,8 @@ def _shaded(rows: list[WordRow]) -> Text:
             f"{colour} on rgb({ground})" + (" strike" if row.cut else "") + (" italic" if row.unknown else "")
         )
         sign = "" if row.strength < 0.1 else "⁺" if row.push > 0 else "⁻"
+        text.append(row.space)
         text.append(f"{row.word}{sign}", style=style)
-        text.append(" ")
     return text
 
 

@@ -14,6 +14,7 @@ GATE_NAMES = {"i": "input", "f": "forget", "o": "output", "r": "reset", "z": "up
 LIMITS = (
     "Held and push belong to the word at which the network wrote, with its gates as they were: "
     "the gates themselves also depend on the words before.",
+    "The score stands before the calibration by a temperature, which the probability has gone through.",
     "This shows how this model came to its answer, not whether the answer is right.",
 )
 
@@ -22,16 +23,20 @@ class Explained(Protocol):
     """What a report needs to know of an explained text; N words.
 
     Args:
-        words: the words, as in the text. held: share of the read memory that each wrote, 0 to 1; nan where there
-            is no such share. push: how far each moved the score.
+        words: the words, as in the text. spans: start and end of each in it, or none at all.
+        held: share of the read memory that each wrote, 0 to 1; nan where there is no such share.
+        push: how far each moved the score.
         unknown, cut: per word, whether the model has no embedding for it, and whether it was not read at all.
         gates: per gate, the mean over its units at each word, 0 to 1.
-        label, probability: the answer that is explained; `probabilities` those of all labels.
-        score: the number that the pushes add up to: `sum(push) + initial + bias + residual = score`.
+        label, probability: the label that is explained; `predicted` the answer; `probabilities` of all labels.
+        score: the label's logit minus the mean of the others (for two labels the log odds), to which the pushes
+            add up: `sum(push) + initial + bias + residual = score`.
     """
 
     @property
     def words(self) -> Sequence[str]: ...
+    @property
+    def spans(self) -> Sequence[tuple[int, int]]: ...
     @property
     def held(self) -> Sequence[float]: ...
     @property
@@ -46,6 +51,8 @@ class Explained(Protocol):
     def text(self) -> str: ...
     @property
     def label(self) -> str: ...
+    @property
+    def predicted(self) -> str: ...
     @property
     def probability(self) -> float: ...
     @property
@@ -69,6 +76,7 @@ class WordRow:
     Args:
         shade: held against the largest held, 0 to 1. strength: |push| against the largest |push|, 0 to 1.
         gates: mean of each shown gate at this word; empty where the word was cut.
+        space: what stands between the word before and this one: a blank or nothing.
     """
 
     number: int
@@ -80,6 +88,7 @@ class WordRow:
     unknown: bool
     cut: bool
     gates: dict[str, float]
+    space: str
 
 
 def shown_gates(explanation: Explained) -> list[str]:
@@ -102,9 +111,16 @@ def word_rows(explanation: Explained) -> list[WordRow]:
             unknown=explanation.unknown[at],
             cut=explanation.cut[at],
             gates={} if explanation.cut[at] else {name: explanation.gates[name][at] for name in names},
+            space=_space(explanation.spans, at),
         )
         for at, word in enumerate(explanation.words)
     ]
+
+
+def _space(spans: Sequence[tuple[int, int]], at: int) -> str:
+    if at == 0 or (spans and spans[at][0] <= spans[at - 1][1]):
+        return ""
+    return " "
 
 
 def cautions(explanation: Explained) -> list[str]:
@@ -112,6 +128,11 @@ def cautions(explanation: Explained) -> list[str]:
     total = len(explanation.words)
     cut, unknown = sum(explanation.cut), sum(explanation.unknown)
     found = []
+    if not is_answer(explanation):
+        found.append(
+            f"the model's answer is {printable(explanation.predicted)}; this explains "
+            f"{printable(explanation.label)}, which it did not choose"
+        )
     if cut:
         found.append(f"{cut} of {total} words were cut away and not read")
     if unknown:
@@ -122,7 +143,13 @@ def cautions(explanation: Explained) -> list[str]:
 
 
 def answer(explanation: Explained) -> str:
+    """The explained label with its probability."""
     return f"{printable(explanation.label)} ({explanation.probability:.1%})"
+
+
+def is_answer(explanation: Explained) -> bool:
+    """Whether the label that is explained is also the model's answer."""
+    return explanation.label == explanation.predicted
 
 
 def other_answers(explanation: Explained) -> str:
@@ -133,11 +160,12 @@ def other_answers(explanation: Explained) -> str:
 
 def sum_terms(explanation: Explained) -> list[tuple[str, float]]:
     """The terms of the score in their order, the score last."""
+    meaning = "log odds" if len(explanation.probabilities) == 2 else "logit over the mean of the others"
     return [
         ("pushes of all words", sum(explanation.push)),
         ("initial state", explanation.initial),
         ("bias", explanation.bias),
-        ("score", explanation.score),
+        (f"score: {meaning}", explanation.score),
     ]
 
 

@@ -1,0 +1,66 @@
+"""`gatewise evaluate`: the figures of a run on labelled data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.figures import print_confusion, print_figures
+from gatewise.cli.files import new_file
+from gatewise.cli.options import Device, IdColumn, LabelColumn, RunFolder, TextColumn
+from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.reading import columns_for, describe, read_labelled
+
+if TYPE_CHECKING:
+    from gatewise.tasks.classify.fitted import FittedClassifier
+
+
+def evaluate(
+    run: RunFolder,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled data of the same kind.")],
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    id: IdColumn = None,
+    save: Annotated[
+        bool,
+        typer.Option("--save", help="Note the figures in the run's metrics and model card, as its test."),
+    ] = False,
+    device: Device = "auto",
+    as_json: JsonFlag = False,
+) -> None:
+    """Accuracy, F1, confusion and calibration of a run on data with labels.
+
+    Example: [bold]gatewise evaluate runs/reviews test.csv[/bold]
+    """
+    from gatewise.tasks.classify.fitted import load_fitted
+
+    out = Output(as_json)
+    fitted = load_fitted(run, device=device)
+    config = columns_for(data, fitted.config, {"text": text, "label": label, "id": id})
+    labelled = read_labelled(data, config)
+    out.text.print(describe(labelled))
+    for note in labelled.notes:
+        out.text.print(f"note: {note}")
+    figures = fitted.evaluate(labelled)
+    print_figures(figures, out.text)
+    print_confusion(figures, out.text)
+    if save:
+        _save(fitted, run, figures)
+        out.text.print(f"noted in {run}")
+    out.result({"run": str(run)} | figures | {"notes": labelled.notes})
+
+
+def _save(fitted: FittedClassifier, run: Path, figures: dict[str, Any]) -> None:
+    import json
+
+    from gatewise.tasks.classify.card import model_card
+    from gatewise.training.run import CARD, METRICS
+
+    metrics = fitted.metrics | {"test": figures}
+    with new_file(run / METRICS, overwrite=True) as stream:
+        json.dump(metrics, stream, indent=2, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+    with new_file(run / CARD, overwrite=True) as stream:
+        stream.write(model_card(fitted.config, fitted.labels, metrics))

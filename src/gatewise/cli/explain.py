@@ -1,0 +1,73 @@
+"""`gatewise explain`: what each word wrote, what was kept of it, and how far it moved the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.files import check_target, new_file
+from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
+from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.reading import columns_for, is_file, read_unlabelled
+from gatewise.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from gatewise.tasks.classify.fitted import FittedClassifier
+
+
+def explain(
+    run: RunFolder,
+    given: Annotated[str, typer.Argument(metavar="INPUT", help="A text, or a file together with --row.")],
+    target: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Explain this label; else the model's answer.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write one self-contained HTML page.")
+    ] = None,
+    row: Annotated[
+        str | None, typer.Option(metavar="ID", help="The row or sequence of a file to explain.")
+    ] = None,
+    text: TextColumn = None,
+    id: IdColumn = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show why a run answers as it does: words shaded by what is held of them and coloured by where they push.
+
+    Held is the share of the memory behind the answer that a word wrote; push is how far it moved the score. All
+    pushes, the initial state and the bias add up to the score.
+
+    Example: [bold]gatewise explain runs/reviews "There was hardly any boring moment." --html why.html[/bold]
+    """
+    from gatewise.reports import print_explanation, render_html
+    from gatewise.tasks.classify.explanation import explain as explain_one
+    from gatewise.tasks.classify.fitted import load_fitted
+
+    out = Output(as_json)
+    if html is not None:
+        check_target(html, overwrite)
+    fitted = load_fitted(run, device=device)
+    explanation = explain_one(fitted, _input(fitted, given, row, {"text": text, "id": id}), target)
+    print_explanation(explanation, out.text)
+    if html is not None:
+        with new_file(html, overwrite=overwrite) as stream:
+            stream.write(render_html(explanation))
+        out.notes.print(f"wrote {html}")
+    out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))
+
+
+def _input(fitted: FittedClassifier, given: str, row: str | None, columns: dict[str, str | None]) -> Any:
+    """The text itself, or the one of a file that `row` names."""
+    if row is None and not is_file(given) and not fitted.config.features:
+        if not given.strip():
+            raise UsageError("the text is empty, so there is nothing to explain")
+        return given
+    if row is None:
+        raise UsageError("name the row of the file that is to be explained: --row ID")
+    data = read_unlabelled(given, columns_for(Path(given), fitted.config, columns))
+    if row not in data.ids:
+        raise DataError(f"{data.source}: there is no row with the id {row!r}")
+    return fitted.encoder.inputs(data)[data.ids.index(row)]

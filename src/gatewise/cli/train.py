@@ -1,0 +1,104 @@
+"""`gatewise train TASK`: a run from your data in one call."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.figures import print_figures
+from gatewise.cli.options import build_config, config_flags
+from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.reading import describe, read_labelled
+from gatewise.errors import UsageError
+from gatewise.tasks.classify.config import TASK, ClassifyConfig
+
+if TYPE_CHECKING:
+    from gatewise.data.series import Series
+    from gatewise.data.texts import Texts
+    from gatewise.tasks.classify.fitted import FittedClassifier
+
+train = typer.Typer(name="train", help="Train a model on your data.", no_args_is_help=True)
+
+
+@train.callback()
+def _tasks() -> None: ...
+
+
+@train.command(TASK)
+@config_flags(ClassifyConfig, without=("data", "validation_data"))
+def classify(
+    context: typer.Context,
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="CSV, TSV or JSON lines (also .gz), or a folder for each label."),
+    ] = None,
+    *,
+    run: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the trained run.")],
+    valid: Annotated[
+        str | None, typer.Option(metavar="DATA", help="A validation part of your own; else some is held out.")
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Options from a TOML file; flags override it."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run at RUN.")] = False,
+    as_json: JsonFlag = False,
+    flags: dict[str, Any],
+) -> None:
+    """Train a classifier of texts, or of numeric sequences when --features is given.
+
+    Texts: [bold]gatewise train classify reviews.csv --text review --label sentiment --out runs/reviews[/bold]
+
+    Numbers: [bold]gatewise train classify beats.csv --id patient --time second --features ecg,spo2 --label rhythm
+    --out runs/beats[/bold]
+
+    Again, exactly: [bold]gatewise train classify --config runs/reviews/config.toml --out runs/again[/bold]
+    """
+    out = Output(as_json)
+    named = {"data": data, "validation_data": valid}
+    values = flags | {name: value for name, value in named.items() if value is not None}
+    config = build_config(ClassifyConfig, config_file, values, task=TASK)
+    if not config.data:
+        raise UsageError(
+            "there is no training data: name a file or folder (see gatewise train classify --help)"
+        )
+    training = read_labelled(config.data, config)
+    out.text.print(describe(training))
+    validation = read_labelled(config.validation_data, config) if config.validation_data else None
+    if validation is not None:
+        out.text.print(f"validation: {describe(validation)}")
+    fitted = _fit(training, validation, config, run, overwrite, shlex.join(["gatewise", *context.obj]))
+    _print_result(fitted, config, run, out)
+
+
+def _fit(
+    training: Texts | Series,
+    validation: Texts | Series | None,
+    config: ClassifyConfig,
+    run: Path,
+    overwrite: bool,
+    command: str,
+) -> FittedClassifier:
+    from gatewise.data.texts import Texts
+    from gatewise.tasks.classify import recipe
+
+    fit = recipe.train_texts if isinstance(training, Texts) else recipe.train_series
+    config = recipe.with_data_columns(config, training)
+    return fit(training, config, validation=validation, out=run, overwrite=overwrite, command=command)  # type: ignore[arg-type]
+
+
+def _print_result(fitted: FittedClassifier, config: ClassifyConfig, run: Path, out: Output) -> None:
+    if "validation" in fitted.metrics:
+        out.text.print("\nvalidation")
+        print_figures(fitted.metrics["validation"], out.text)
+    place = shlex.quote(str(run))
+    out.text.print(f"\nsaved in {run}; next:")
+    out.text.print(f"  gatewise evaluate {place} TEST_DATA")
+    if not config.features:
+        out.text.print(f'  gatewise explain {place} "a text of yours"')
+        out.text.print(f'  gatewise predict {place} "a text of yours"')
+    out.text.print(f"  gatewise predict {place} IN.csv --out OUT.csv")
+    out.result({"run": str(run)} | fitted.metrics | {"temperature": fitted.temperature})
