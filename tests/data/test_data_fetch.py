@@ -286,13 +286,16 @@ def header(name, size, kind):
             gzip.compress(header("top/a", 10**13, tarfile.REGTYPE)),
             "more than 1,000 bytes unpacked, with 'top/a'",
         ),
-        (gzip.compress(header("top/a", 10**13, tarfile.GNUTYPE_SPARSE)), None),
+        (
+            gzip.compress(header("top/a", 10**13, tarfile.GNUTYPE_SPARSE)),
+            "'top/a' is neither a plain file nor a folder",
+        ),
         (
             gzip.compress(header("x", 2**31, tarfile.GNUTYPE_LONGNAME) + b"a" * 1024),
             "a header of 2,147,483,648 bytes",
         ),
         (gzip.compress(header("x", 2**31, tarfile.XHDTYPE) + b"a" * 1024), "a header of 2,147,483,648 bytes"),
-        (gzip.compress(header("x", 0, tarfile.XHDTYPE) * 5000), None),
+        (gzip.compress(header("x", 0, tarfile.XHDTYPE) * 5000), "more than 23,528 bytes with its headers"),
         (gzip.compress(header("top/a", 900, tarfile.REGTYPE) + b"x" * 100), None),
         (gzip.compress(b"\0" * 30_000_000 + b"x"), None),
         (gzip.compress(b"x" * 30_000_000), None),

@@ -104,7 +104,7 @@ def test_spans_of_byte_pairs_leave_out_the_space_before_a_word_and_repeat_for_pa
 
 
 def bytes_of_byte_level_alphabet():
-    """GPT-2's bytes as letters: printable Latin-1 stands for itself, the others follow from U+0100 on."""
+    """The bytes as letters: printable Latin-1 stands for itself, the others follow from U+0100 on."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
