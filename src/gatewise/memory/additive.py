@@ -68,7 +68,9 @@ def read_back(lt: LayerTrace, keep: Tensor, reading: Tensor) -> tuple[Tensor, Te
         steps[t] = steps[t] + q
         q = keep[t] * steps[t]
         if ragged_end:
-            initial = torch.where((first == t)[:, None], q, initial)
+            entered = (first == t)[:, None]
+            initial = torch.where(entered, q, initial)
+            q = q.masked_fill(entered, 0)  # what lies beyond the length is not before it
     return (torch.stack(steps) if steps else reading), (initial if ragged_end else q)
 
 
