@@ -1,5 +1,7 @@
 """Comparisons of tensors with the oracle's arrays: element by element in float64, in norm below it."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,33 +16,45 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 def arrays(tensors):
-    """A named tuple of tensors (or None) as a list of float64 arrays (or None)."""
+    """Tensors (or None) as a list of float64 arrays (or None)."""
     return [None if t is None else array(t) for t in tensors]
 
 
-def relative_l2(got: np.ndarray, expected: np.ndarray) -> float:
-    """|got - expected| / |expected| in the Euclidean norm; 0 where both are zero."""
-    error, size = np.linalg.norm(got - expected), np.linalg.norm(expected)
-    return 0.0 if error == 0 else float(error / size) if size > 0 else float("inf")
+def rms(company: Iterable[np.ndarray | None]) -> float:
+    """Root mean square over all elements of several arrays: the size of the things computed together."""
+    flat = np.concatenate([np.ravel(a) for a in company if a is not None])
+    return float(np.sqrt(np.mean(flat**2))) if flat.size else 0.0
 
 
-def assert_values(got: Tensor, expected: np.ndarray, name: str) -> None:
-    """float64: every element to 1e-12; below: relative L2 within VALUES."""
-    assert tuple(got.shape) == expected.shape, (
-        f"{name} has shape {tuple(got.shape)}, expected {expected.shape}"
-    )
+def relative_l2(got: np.ndarray, expected: np.ndarray, size: float = 0.0) -> float:
+    """|got - expected| / |expected| in the Euclidean norm; 0 where both are zero.
+
+    `size` bounds the size of an element in the denominator from below: the rounding error of a lone number that
+    lies near zero by chance is measured against the numbers that it was computed from.
+    """
+    error = np.linalg.norm(got - expected)
+    norm = max(np.linalg.norm(expected), size * np.sqrt(expected.size))
+    return 0.0 if error == 0 else float(error / norm) if norm > 0 else float("inf")
+
+
+def _same_shape(got: Tensor, expected: np.ndarray, name: str) -> None:
+    assert tuple(got.shape) == expected.shape, f"{name} is {tuple(got.shape)}, expected {expected.shape}"
+
+
+def assert_values(got: Tensor, expected: np.ndarray, name: str, size: float = 0.0) -> None:
+    """float64: every element to 1e-12; below: relative L2 within VALUES (see `relative_l2` for `size`)."""
+    _same_shape(got, expected, name)
     if got.dtype == torch.float64:
         np.testing.assert_allclose(array(got), expected, rtol=1e-12, atol=1e-12, err_msg=name)
     else:
-        assert relative_l2(array(got), expected) <= VALUES[got.dtype], name
+        error = relative_l2(array(got), expected, size)
+        assert error <= VALUES[got.dtype], f"{name}: relative error {error:.2e}"
 
 
-def assert_gradient(got: Tensor, expected: np.ndarray, name: str) -> None:
-    """Relative L2 within GRADIENTS; a zero gradient must be exactly zero."""
-    assert tuple(got.shape) == expected.shape, (
-        f"{name} has shape {tuple(got.shape)}, expected {expected.shape}"
-    )
-    error = relative_l2(array(got), expected)
+def assert_gradient(got: Tensor, expected: np.ndarray, name: str, size: float = 0.0) -> None:
+    """Relative L2 within GRADIENTS, in float64 of this tensor alone; a zero gradient must be exactly zero there."""
+    _same_shape(got, expected, name)
+    error = relative_l2(array(got), expected, 0.0 if got.dtype == torch.float64 else size)
     assert error <= GRADIENTS[got.dtype], f"gradient of {name}: relative error {error:.2e}"
 
 

@@ -58,4 +58,11 @@ def many(factors: Mapping[str, Sequence[Any]], rounds: int) -> list[Case]:
 
 def case_id(case: Case) -> str:
     """A readable name of a case for pytest."""
-    return "-".join(f"{name}={str(value).removeprefix('torch.')}" for name, value in case.items())
+    return "-".join(
+        f"{name}={value}" if isinstance(value, bool | int | float) else short(value)
+        for name, value in case.items()
+    )
+
+
+def short(value: Any) -> str:
+    return str(value).removeprefix("torch.")
