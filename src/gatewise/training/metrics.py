@@ -91,6 +91,11 @@ class ClassCounts:
             "f1": 2 * hits / np.maximum(predicted + support, 1),
         }
 
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the classes' F1."""
+        return float(self.per_class()["f1"].mean())
+
     def figures(self, labels: Sequence[str]) -> dict[str, Any]:
         """All figures under their usual names, ready for JSON; classes by label."""
         scores = self.per_class()
@@ -98,7 +103,7 @@ class ClassCounts:
         return {
             "examples": self.total,
             "accuracy": self.accuracy,
-            "macro_f1": float(scores["f1"].mean()),
+            "macro_f1": self.macro_f1,
             "loss": self.loss,
             "calibration_error": self.calibration_error,
             "classes": {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +22,7 @@ from gatewise.data.texts import Texts
 from gatewise.data.tokenizer import Tokenizer
 from gatewise.data.vectors import read_vectors
 from gatewise.errors import DataError, UsageError
-from gatewise.tasks.classify.config import TASK, ClassifyConfig
+from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.embedding import frequent_pairs
 from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder, cut_note
 from gatewise.tasks.classify.fitted import (
@@ -38,6 +35,7 @@ from gatewise.tasks.classify.fitted import (
     text_embedding,
 )
 from gatewise.tasks.classify.model import SequenceClassifier
+from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.loop import LoopOptions, Outcome, fit
 from gatewise.training.metrics import ClassCounts, fit_temperature
@@ -142,7 +140,7 @@ def _train(
             notes.append(_STOPS[outcome.stopped].format(epochs=len(outcome.history), steps=outcome.steps))
             report.note(notes[-1])
         fitted = FittedClassifier(config, network, encoder, labels, history=outcome.history)
-        fitted.metrics = _describe(train, validation, config, job, outcome, network)
+        fitted.metrics = provenance(train, validation, config, outcome, network) | {"command": job.command}
         _measure(fitted, held_out, notes)
         fitted.metrics["notes"] = notes
         if folder:
@@ -265,57 +263,6 @@ def _measure(fitted: FittedClassifier, validation: Part | None, notes: list[str]
     fitted.temperature = fit_temperature(logits, validation.targets)
     figures = calibrated_figures(logits, validation.targets, fitted.temperature, fitted.labels)
     fitted.metrics |= {"accuracy": figures["accuracy"], "validation": figures}
-
-
-def _describe(
-    train: Texts | Series,
-    validation: Texts | Series | None,
-    config: ClassifyConfig,
-    job: Job,
-    outcome: Outcome,
-    network: nn.Module,
-) -> dict[str, Any]:
-    """What `metrics.json` says besides the figures."""
-    own = validation is not None and validation.source != train.source
-    described: dict[str, Any] = {
-        "format": 1,
-        "task": TASK,
-        "data": _source(train),
-        "split": {
-            "training": len(train),
-            "validation": len(validation) if validation is not None else 0,
-            "how": "given" if own else f"{config.validation:g} held out by label, seed {config.seed}",
-        },
-        "training": {
-            "steps": outcome.steps,
-            "epochs": len(outcome.history),
-            "best_epoch": outcome.best_epoch,
-            "stopped": outcome.stopped,
-            "interrupted": outcome.interrupted,
-            "seconds": round(outcome.seconds, 3),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "device": str(next(network.parameters()).device),
-        },
-        "versions": {
-            "gatewise": version("gatewise"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "command": job.command,
-    }
-    if own and validation is not None:
-        described["validation_data"] = _source(validation)
-    return described
-
-
-def _source(data: Texts | Series) -> dict[str, Any]:
-    return {
-        "source": data.source,
-        "sha256": data.sha256,
-        "examples": len(data),
-        "labels": dict(sorted(Counter(data.labels or []).items())),
-    }
 
 
 def with_data_columns(config: ClassifyConfig, data: Texts | Series) -> ClassifyConfig:

@@ -1,0 +1,66 @@
+"""What a run was made from and how: the part of `metrics.json` that is no figure."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gatewise.data.series import Series
+from gatewise.data.texts import Texts
+from gatewise.tasks.classify.config import TASK, ClassifyConfig
+from gatewise.training.loop import Outcome
+
+
+def provenance(
+    train: Texts | Series,
+    validation: Texts | Series | None,
+    config: ClassifyConfig,
+    outcome: Outcome,
+    network: nn.Module,
+) -> dict[str, Any]:
+    """What `metrics.json` says besides the figures: data with hashes, split, training, versions."""
+    own = validation is not None and validation.source != train.source
+    described: dict[str, Any] = {
+        "format": 1,
+        "task": TASK,
+        "data": _source(train),
+        "split": {
+            "training": len(train),
+            "validation": len(validation) if validation is not None else 0,
+            "how": "given" if own else f"{config.validation:g} held out by label, seed {config.seed}",
+        },
+        "training": {
+            "steps": outcome.steps,
+            "epochs": len(outcome.history),
+            "best_epoch": outcome.best_epoch,
+            "stopped": outcome.stopped,
+            "interrupted": outcome.interrupted,
+            "seconds": round(outcome.seconds, 3),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "device": str(next(network.parameters()).device),
+        },
+        "versions": {
+            "gatewise": version("gatewise"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    if own and validation is not None:
+        described["validation_data"] = _source(validation)
+    return described
+
+
+def _source(data: Texts | Series) -> dict[str, Any]:
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "examples": len(data),
+        "labels": dict(sorted(Counter(data.labels or []).items())),
+    }
