@@ -9,7 +9,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,59 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.errors import GatewiseError
+from gatewise.training.options import LoopOptions, Outcome
 from gatewise.training.progress import Reporter, Silent, Tick
 from gatewise.training.schedule import Average, schedule
 
+Batches = Callable[[int], Sequence[Any]]
+Loss = Callable[[nn.Module, Any], Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class LoopOptions:
-    """How to train; the recipes' configs have the same names, ranges and defaults.
-
-    Args:
-        betas: AdamW's. 0.98 for the squares follows gradients that change fast, as embeddings' do.
-        ema: decay of the moving average of the weights; updated every fourth step once there are 1,000 to go.
-        metric: the entry of an evaluation that is maximised; ties go to the lower "loss".
-    """
-
-    epochs: int
-    learning_rate: float
-    warmup: int = 200
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.98)
-    ema: float = 0.0
-    clip: float = 0.0
-    patience: int = 0
-    minutes: float = 0.0
-    metric: str = "accuracy"
-
-
-@dataclass
-class Outcome:
-    """What a training came to; the model itself holds the best weights.
-
-    Args:
-        history: a row an epoch: epoch, step, loss, learning_rate, seconds, and validation_… figures.
-        best_epoch: the epoch whose weights were kept; 0 when they are those of the last step.
-        stopped: "finished", "patience", "minutes" or "interrupted".
-    """
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    stopped: str = "finished"
-
-    @property
-    def interrupted(self) -> bool:
-        return self.stopped == "interrupted"
 
 
 def fit(
     model: nn.Module,
-    batches: Callable[[int], Sequence[Any]],
-    loss: Callable[[nn.Module, Any], Tensor],
+    batches: Batches,
+    loss: Loss,
     options: LoopOptions,
     *,
     evaluate: Evaluate | None = None,
@@ -94,6 +53,8 @@ def fit(
     try:
         run.train()
     except KeyboardInterrupt:
+        if not run.outcome.steps:
+            raise
         run.outcome.stopped = "interrupted"
     finally:
         run.report.close()
@@ -105,17 +66,20 @@ class _Fit:
     """The state of one training."""
 
     def __init__(
-        self, model, batches, loss, options: LoopOptions, evaluate: Evaluate | None, report: Reporter, log
+        self,
+        model: nn.Module,
+        batches: Batches,
+        loss: Loss,
+        options: LoopOptions,
+        evaluate: Evaluate | None,
+        report: Reporter,
+        log: Path | None,
     ):
         self.model, self.batches, self.loss, self.options = model, batches, loss, options
         self.evaluate, self.report, self.log = evaluate, report, log
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=options.learning_rate,
-            betas=options.betas,
-            weight_decay=options.weight_decay,
-            fused=True,
+            self.parameters, betas=options.betas, weight_decay=options.weight_decay, fused=True
         )
         self.steps = options.epochs * len(batches(0))
         every = 4 if self.steps >= 1000 else 1
@@ -143,13 +107,9 @@ class _Fit:
             total += self.one_step(batch)
             count += 1
             done, seconds = self.outcome.steps, self.seconds()
-            left = (self.steps - done) * seconds / done
-            tick = Tick(
-                done, self.steps, epoch, self.options.epochs, total / count, done / max(seconds, 1e-9), left
-            )
-            self.report.step(tick)
-            expected = seconds * (1 + 1 / done) + self.validating
-            if self.options.minutes and expected > 60 * self.options.minutes:
+            self.report.step(Tick(done, self.steps, epoch, self.options.epochs, total / count, seconds))
+            after_next = seconds * (1 + 1 / done) + self.validating
+            if self.options.minutes and after_next > 60 * self.options.minutes:
                 self.outcome.stopped = "minutes"
                 break
         return total / count
@@ -160,11 +120,7 @@ class _Fit:
             group["lr"] = rate
         value = self.loss(self.model, batch)
         number = value.item()
-        if not math.isfinite(number):
-            raise GatewiseError(
-                f"the loss is {number} at step {self.outcome.steps + 1} (learning rate {rate:.3g}); "
-                "use a smaller learning rate, or clip the gradient"
-            )
+        self.check(number, "loss", self.outcome.steps + 1)
         self.optimizer.zero_grad()
         value.backward()
         if self.options.clip:
@@ -174,6 +130,13 @@ class _Fit:
         if self.average:
             self.average.update(self.model, self.outcome.steps)
         return number
+
+    def check(self, value: float, name: str, step: int) -> None:
+        if not math.isfinite(value):
+            rate = self.rate(min(step, self.steps) - 1)
+            raise GatewiseError(
+                f"the {name} is {value} at step {step}, where the learning rate is {rate:.3g}"
+            )
 
     def rate(self, step: int) -> float:
         return self.options.learning_rate * schedule(step, self.steps, self.options.warmup)
@@ -191,6 +154,7 @@ class _Fit:
         candidate.train(False)
         with torch.no_grad():
             found = self.evaluate(candidate)
+        self.check(found["loss"], "validation loss", self.outcome.steps)
         score = (found[self.options.metric], -found["loss"])
         if self.best is None or score > self.best[0]:
             self.best = (score, {name: value.clone() for name, value in candidate.state_dict().items()})

@@ -22,8 +22,7 @@ class Tick:
         step, steps: steps done and planned in all.
         epoch, epochs: the running epoch, from 1, and the planned ones.
         loss: mean training loss of the epoch so far.
-        steps_per_second: over the training time so far.
-        seconds_left: expected, for the steps that remain.
+        seconds: since the training began.
     """
 
     step: int
@@ -31,8 +30,16 @@ class Tick:
     epoch: int
     epochs: int
     loss: float
-    steps_per_second: float
-    seconds_left: float
+    seconds: float
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.step / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """Expected for the steps that remain."""
+        return (self.steps - self.step) / self.steps_per_second
 
 
 class Reporter(Protocol):

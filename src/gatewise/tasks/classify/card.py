@@ -91,9 +91,16 @@ def _limits(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:
     if "test" not in metrics:
         lines.append("- It has not been measured on a test set.")
     lines.append(
-        f"- It reads at most {config.max_length:,} tokens or steps of an input ({config.truncate} stays)."
+        f"- It reads at most {config.max_length:,} tokens or steps of an input; {_STAYS[config.truncate]}."
     )
     return lines
+
+
+_STAYS = {
+    "head": "of a longer one the beginning",
+    "tail": "of a longer one the end",
+    "middle": "of a longer one a third of that from its beginning and the rest from its end",
+}
 
 
 def _training(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:

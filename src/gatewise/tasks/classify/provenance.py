@@ -14,7 +14,7 @@ from torch import nn
 from gatewise.data.series import Series
 from gatewise.data.texts import Texts
 from gatewise.tasks.classify.config import TASK, ClassifyConfig
-from gatewise.training.loop import Outcome
+from gatewise.training.options import Outcome
 
 
 def provenance(
@@ -40,7 +40,7 @@ def provenance(
             "epochs": len(outcome.history),
             "best_epoch": outcome.best_epoch,
             "stopped": outcome.stopped,
-            "interrupted": outcome.interrupted,
+            "interrupted": outcome.stopped == "interrupted",
             "seconds": round(outcome.seconds, 3),
             "parameters": sum(p.numel() for p in network.parameters()),
             "device": str(next(network.parameters()).device),

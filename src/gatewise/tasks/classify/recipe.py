@@ -37,8 +37,9 @@ from gatewise.tasks.classify.fitted import (
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
-from gatewise.training.loop import LoopOptions, Outcome, fit
+from gatewise.training.loop import fit
 from gatewise.training.metrics import ClassCounts, fit_temperature
+from gatewise.training.options import LoopOptions, Outcome
 from gatewise.training.progress import Reporter, reporter
 
 Data = TypeVar("Data", Texts, Series)
