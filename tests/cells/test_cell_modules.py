@@ -18,7 +18,7 @@ PAIRS = {
 every_kind = pytest.mark.parametrize("kind", PAIRS)
 
 
-def pair(kind, bias=True, dtype=torch.float64, I=4, H=5):
+def pair(kind, bias=True, dtype=torch.float64, I=4, H=5):  # noqa: E741
     """Ours and torch's, with the same weights."""
     ours_class, torch_class, options = PAIRS[kind]
     theirs = torch_class(I, H, bias=bias, dtype=dtype, **options)

@@ -12,7 +12,7 @@ from gatewise.cells import CELLS, gru_step, lstm_step, rnn_step
 EXTRA = {"lstm": ("i", "f", "g", "o", "c", "h"), "gru": ("r", "z", "n", "h"), "rnn": ("h",)}
 
 
-def example(cell, dtype, bias, projection=0, *, B=3, I=4, H=5, seed=0):
+def example(cell, dtype, bias, projection=0, *, B=3, I=4, H=5, seed=0):  # noqa: E741
     """Arguments of a step as tensors with gradients, and what the oracle does with the same numbers."""
     rng = np.random.default_rng(seed)
     kind = ORACLE[cell]

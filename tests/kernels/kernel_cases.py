@@ -1,4 +1,4 @@
-"""Inputs for `gatewise.kernels.recurrence` over every kind of size, length, stride and option, with the oracle's answer."""
+"""Inputs for `gatewise.kernels.recurrence` of every kind, with the oracle's answer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +127,7 @@ def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0) -> Built:
     rng = np.random.default_rng([seed, *map(int, (case["T"], case["B"], case["I"], case["H"]))])
     projected = case["cell"] == "lstm_projected"
     cell = "lstm" if projected else case["cell"]
-    T, B, I, dtype, strides = case["T"], case["B"], case["I"], case["dtype"], case["strides"]
+    T, B, I, dtype, strides = case["T"], case["B"], case["I"], case["dtype"], case["strides"]  # noqa: E741
     H = max(case["H"], 2) if projected else case["H"]  # a projection is narrower than what it projects
     P = max(1, H // 3) if projected else H
     kind = CELLS[cell]

@@ -16,7 +16,7 @@ KINDS: dict[str, tuple[type, type, dict[str, Any]]] = {
     "rnn_tanh": (gw.RNN, nn.RNN, {}),
     "rnn_relu": (gw.RNN, nn.RNN, {"nonlinearity": "relu"}),
 }
-I, H = 3, 4
+I, H = 3, 4  # noqa: E741
 
 
 def pair(kind: str, dtype: torch.dtype = torch.float64, **options: Any) -> tuple[Any, Any]:

@@ -26,6 +26,7 @@ def test_every_class_has_an_entry():
     assert set(ENTRIES) == set(CLASSES)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 @every_entry
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("training", [True, False])
