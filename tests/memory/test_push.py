@@ -15,7 +15,7 @@ KINDS = [("lstm", 0), ("lstm", 3), ("gru", 0), ("gru_reset_before", 0)]
 
 def pooling(lt, kind):
     """The weights with which the answer reads the hidden states, as in a classifier's pooling."""
-    T, B, P = lt.h.shape
+    T, B = lt.h.shape[:2]
     valid = lt.valid()
     if kind == "last":
         return None
@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers():
         push(lt, None, torch.zeros(4))
     with pytest.raises(UsageError, match=r"weights have shape \(4, 7\); they take \[7, 4\] or \[7, 4, 5\]"):
         push(lt, torch.zeros(4, 7), v)
-    with pytest.raises(UsageError, match="at least 0, and the least here is -0.5"):
+    with pytest.raises(UsageError, match=r"at least 0, and the least here is -0\.5"):
         held(lt, torch.full((7, 4), -0.5))
     for function in (lambda lt: held(lt), lambda lt: push(lt, None, v)):
         with pytest.raises(UsageError, match="rnn_tanh"):

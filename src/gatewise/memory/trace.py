@@ -20,8 +20,8 @@ class CallTrace(Mapping[Key, LayerTrace]):
 
     def __getitem__(self, key: Key) -> LayerTrace:
         if key not in self._layers:
-            has = ", ".join(str(k).replace("'", '"').strip("()") for k in self._layers)
-            raise UsageError(f"no layer [{key}] was recorded; there are [{has.replace(', ', '], [')}]")
+            has = ", ".join(_in_brackets(k) for k in self._layers)
+            raise UsageError(f"no layer {_in_brackets(key)} was recorded; there are {has}")
         return self._layers[key]
 
     def __iter__(self) -> Iterator[Key]:
@@ -32,6 +32,10 @@ class CallTrace(Mapping[Key, LayerTrace]):
 
     def __repr__(self) -> str:
         return "CallTrace(" + "; ".join(repr(lt) for lt in self.values()) + ")"
+
+
+def _in_brackets(key: Key) -> str:
+    return f"[{key}]" if isinstance(key, int) else f'[{key[0]}, "{key[1]}"]'
 
 
 class ModuleTrace:

@@ -17,11 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gatewise.cells.catalogue import CELLS
 from gatewise.errors import RunError
 from gatewise.memory.layer_trace import LayerTrace
 
 FORMAT = 1
 ENTRY = "gatewise_trace"
+DIRECTIONS = ("forward", "reverse")
 PLAIN = ("h", "h0", "c", "c0", "lengths", "w_hr")
 
 
@@ -101,7 +103,7 @@ def read(path: Path) -> Calls:
         raise RunError(f"{path}: written in trace format {version}; this version reads up to {FORMAT}")
     try:
         return _build(header, tensors)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{path}: the trace is incomplete or contradicts itself ({error})") from error
 
 
@@ -111,11 +113,16 @@ def _build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Calls:
         of_path = calls[entry["path"]]
         if entry["call"] == len(of_path):
             of_path.append([])
-        of_path[entry["call"]].append(_layer(n, entry, tensors))
+        if entry["call"] != len(of_path) - 1:
+            raise ValueError(f"layer {n} belongs to call {entry['call']} after call {len(of_path) - 1}")
+        of_path[-1].append(_layer(n, entry, tensors))
     return calls
 
 
 def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTrace:
+    for name, known in (("cell", CELLS), ("direction", DIRECTIONS)):
+        if entry[name] not in known:
+            raise ValueError(f"layer {n} has {name} {entry[name]!r}")
     plain = {name: tensors.get(f"{n}/{name}") for name in PLAIN}
     lt = LayerTrace(
         path=entry["path"],
@@ -139,9 +146,11 @@ def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTr
 
 def _check_shapes(n: int, lt: LayerTrace) -> None:
     steps, batch, hidden = lt.content_shape
-    of_units = {**lt.gates, **lt.pre} | ({} if lt.c is None else {"c": lt.c})
-    expected: dict[str, tuple[Tensor, tuple[int, ...]]]
-    expected = {f"{n}/{name}": (t, (steps, batch, hidden)) for name, t in of_units.items()}
+    expected: dict[str, tuple[Tensor, tuple[int, ...]]] = {}
+    for group, tensors in (("gates", lt.gates), ("pre", lt.pre)):
+        expected |= {f"{n}/{group}/{name}": (t, (steps, batch, hidden)) for name, t in tensors.items()}
+    if lt.c is not None:
+        expected[f"{n}/c"] = (lt.c, (steps, batch, hidden))
     expected[f"{n}/h0"] = (lt.h0, (batch, lt.h.shape[2]))
     if lt.c0 is not None:
         expected[f"{n}/c0"] = (lt.c0, (batch, hidden))
