@@ -92,6 +92,8 @@ def run(arguments: Sequence[str]) -> int:
         words = _without_debug(arguments, len(options))
         code = app(words, prog_name="gatewise", standalone_mode=False, obj=words)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer's own answer to Ctrl-C
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stdout = None  # or the interpreter's own flush would complain

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gatewise.cli.answers import check_known
 from gatewise.cli.files import check_target, new_file
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
@@ -62,12 +63,14 @@ def explain(
 def _input(fitted: FittedClassifier, given: str, row: str | None, columns: dict[str, str | None]) -> Any:
     """The text itself, or the one of a file that `row` names."""
     if row is None and not is_file(given) and not fitted.config.features:
-        if not given.strip():
-            raise UsageError("the text is empty, so there is nothing to explain")
+        check_known(fitted, given)
         return given
     if row is None:
         raise UsageError("name the row of the file that is to be explained: --row ID")
     data = read_unlabelled(given, columns_for(Path(given), fitted.config, columns))
     if row not in data.ids:
         raise DataError(f"{data.source}: there is no row with the id {row!r}")
-    return fitted.encoder.inputs(data)[data.ids.index(row)]
+    found = fitted.encoder.inputs(data)[data.ids.index(row)]
+    if isinstance(found, str):
+        check_known(fitted, found)
+    return found

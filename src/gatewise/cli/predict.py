@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatewise.cli.answers import Row, answer, answers, unanswered
 from gatewise.cli.files import check_target, new_file
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
@@ -19,8 +19,6 @@ from gatewise.errors import UsageError
 
 if TYPE_CHECKING:
     from gatewise.tasks.classify.fitted import FittedClassifier
-
-Rows = list[dict[str, Any]]
 
 
 def predict(
@@ -57,89 +55,85 @@ def predict(
     from gatewise.tasks.classify.fitted import load_fitted
 
     out = Output(as_json)
-    if target is not None:
-        writer_for(target)
-        check_target(target, overwrite)
+    check_call(given, target, overwrite)
     fitted = load_fitted(run, device=device)
     if is_file(given):
         columns, rows = _table(fitted, Path(given), {"text": text, "id": id}, all_labels, out)
-    elif target is not None:
-        raise UsageError(
-            "--out needs a file as INPUT, and was given a text"
-            if given != "-"
-            else "--out and - exclude each other"
-        )
+        _deliver(columns, rows, target, overwrite, out)
+    elif fitted.config.features:
+        raise UsageError("this run reads numeric sequences: name a table as INPUT")
     elif given == "-":
         _lines(fitted, all_labels, out)
-        return
     else:
-        columns, rows = ["label", "probability"], _answers(fitted, [given], all_labels)
-        _say(rows[0], out)
-        out.result({"text": given} | rows[0])
+        row = answer(fitted, given, all_labels)
+        _say(row, out)
+        out.result({"text": given} | row)
+
+
+def check_call(given: str, target: Path | None, overwrite: bool) -> None:
+    """Refuse an output that cannot be written, before anything is loaded."""
+    if target is None:
         return
-    _deliver(columns, rows, target, overwrite, out)
-
-
-def _answers(fitted: FittedClassifier, inputs: Sequence[Any], all_labels: bool) -> Rows:
-    """A row an input: label, its probability, and with `all_labels` that of each."""
-    found = []
-    for shares in fitted.probabilities(inputs):
-        best = int(shares.argmax())
-        row: dict[str, Any] = {"label": fitted.labels[best], "probability": round(float(shares[best]), 6)}
-        if all_labels:
-            row |= {
-                f"probability_{label}": round(float(p), 6)
-                for label, p in zip(fitted.labels, shares, strict=True)
-            }
-        found.append(row)
-    return found
+    if not is_file(given):
+        raise UsageError(
+            "--out needs a file as INPUT; what was given is " + ("-" if given == "-" else "a text")
+        )
+    writer_for(target)
+    check_target(target, overwrite)
 
 
 def _table(
     fitted: FittedClassifier, path: Path, given: dict[str, str | None], all_labels: bool, out: Output
-) -> tuple[list[str], Rows]:
+) -> tuple[list[str], list[Row]]:
     """The rows of a file with the answers beside them; of numeric sequences, one row a sequence."""
     config = columns_for(path, fitted.config, given)
     data = read_unlabelled(path, config)
-    answers = _answers(fitted, fitted.encoder.inputs(data), all_labels)
-    if config.features:
-        kept: Rows = [{config.id: name} for name in data.ids]
-        columns = [config.id]
-    elif path.is_dir():
-        kept, columns = [{"id": name} for name in data.ids], ["id"]
+    found = answers(fitted, fitted.encoder.inputs(data), all_labels)
+    if config.features or path.is_dir():
+        name = config.id or "id"
+        columns, kept = [name], [{name: one} for one in data.ids]
+        places = [f"{path}, id {one}" for one in data.ids]
     else:
         table = open_table(path)
-        kept, columns = [dict(row.values) for row in table.rows], table.columns
-    names = free_names(list(answers[0]), columns)
-    if any(new != name for name, new in names.items()):
-        out.notes.print(f"note: the predictions stand in {', '.join(names.values())}")
+        read = list(table.rows)
+        columns, kept = table.columns, [dict(row.values) for row in read]
+        places = [f"{path}, line {row.line}" for row in read]
+    without = unanswered(found, places, str(path))
+    names = free_names(list(found[0]), columns)
+    moved = [new for name, new in names.items() if new != name]
+    for note in (without, f"the predictions stand in {', '.join(names.values())}" if moved else None):
+        if note:
+            out.notes.print(f"note: {note}")
     rows = [
-        row | {names[name]: value for name, value in answer.items()}
-        for row, answer in zip(kept, answers, strict=True)
+        row | {names[name]: row_answer[name] for name in names}
+        for row, row_answer in zip(kept, found, strict=True)
     ]
     return [*columns, *names.values()], rows
 
 
 def _lines(fitted: FittedClassifier, all_labels: bool, out: Output) -> None:
     """Answer each line of standard input at once: label, probability and text, with tabs between."""
-    found = []
+    found, without = [], 0
     for number, line in standard_input():
-        (row,) = _answers(fitted, [line], all_labels)
+        (row,) = answers(fitted, [line], all_labels)
+        without += row["label"] == ""
         if out.as_json:
             found.append({"line": number, "text": line} | row)
         else:
             print(*row.values(), line.replace("\t", " "), sep="\t", flush=True)
+    if without:
+        out.notes.print(f"note: {without:,} lines have no word that the model knows; they get no label")
     out.result({"predictions": found})
 
 
-def _say(row: dict[str, Any], out: Output) -> None:
+def _say(row: Row, out: Output) -> None:
     out.text.print(f"{row['label']} ({row['probability']:.1%})")
     for name, value in row.items():
         if name.startswith("probability_"):
             out.text.print(f"  {name.removeprefix('probability_')} {value:.1%}")
 
 
-def _deliver(columns: list[str], rows: Rows, target: Path | None, overwrite: bool, out: Output) -> None:
+def _deliver(columns: list[str], rows: list[Row], target: Path | None, overwrite: bool, out: Output) -> None:
     if target is not None:
         with new_file(target, overwrite=overwrite) as stream:
             writer_for(target)(stream, columns, rows)

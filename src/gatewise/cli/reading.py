@@ -61,7 +61,7 @@ def is_file(given: str) -> bool:
     """Whether an input is meant as a file: it exists, or it is named like a table."""
     named_so = given.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES) and "\n" not in given
     try:
-        return named_so or Path(given).exists()
+        return named_so or (bool(given.strip()) and Path(given).exists())
     except (OSError, ValueError):  # too long for a name, or with a NUL: a text
         return False
 

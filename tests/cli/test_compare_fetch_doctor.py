@@ -1,0 +1,128 @@
+"""compare, fetch and doctor through the command line."""
+
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+from conftest import TINY
+
+from gatewise.cli import selfcheck
+from gatewise.data import catalogue
+from gatewise.data.catalogue import Dataset, RemoteFile
+
+
+def test_compare_sets_the_cells_beside_the_baselines(gatewise, reviews, tmp_path):
+    options = [*TINY, "--cells", "gru,lstm", "--sizes", "60,120", "--learning-rates", "0.01,0.02"]
+    log = tmp_path / "log.jsonl"
+    called = gatewise("compare", reviews, "--test", reviews, *options, "--log", log, "--json")
+    assert called.code == 0, called.err
+    rows = called.json["summary"]
+    assert [(row["size"], row["model"]) for row in rows] == [
+        (size, model) for size in (60, 120) for model in ("majority label", "bag of words", "gru", "lstm")
+    ]
+    trials = called.json["trials"]
+    assert len(trials) == 2 * (2 + 2 * 2)
+    for row in rows:
+        own = [t for t in trials if (t["model"], t["size"]) == (row["model"], row["size"])]
+        assert row["validation_accuracy"] == max(t["validation_accuracy"] for t in own)
+    again = gatewise("compare", reviews, "--test", reviews, *options, "--log", log)
+    assert again.code == 0 and "| 120 |" in " ".join(again.out.split())
+    assert len(log.read_text().splitlines()) == len(trials)  # all were in the log, none was trained again
+
+
+def test_compare_refuses_what_it_cannot_use(gatewise, reviews, beats):
+    called = gatewise("compare", reviews, "--sizes", "60,many")
+    assert (called.code, called.error) == (
+        2,
+        "--sizes is '60,many'; it must be numbers with commas between them",
+    )
+    called = gatewise("compare", reviews, "--cells", "lstm,gro")
+    assert called.code == 2 and "cell is 'gro'" in called.error
+    called = gatewise("compare", reviews, "--sizes", "500")
+    assert called.code == 2 and "there are 120 training texts" in called.error
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A data set of one file, served from this machine; yields its address."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "input.txt").write_bytes(b"to be or not to be\n")
+    checksum = "sha256:" + hashlib.sha256(b"to be or not to be\n").hexdigest()
+    small = Dataset(
+        "shakespeare",
+        "Small Shakespeare",
+        "Public domain.",
+        "http://none",
+        (RemoteFile("input.txt", 19, checksum),),
+    )
+    monkeypatch.setitem(catalogue.CATALOGUE, "shakespeare", small)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format, *args): ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(source))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_fetch_shows_the_licence_and_puts_the_file_in_place(gatewise, served, tmp_path):
+    called = gatewise("fetch", "shakespeare", "--out", tmp_path / "data", "--from", served, "--json")
+    assert called.code == 0, called.err
+    assert "licence: Public domain." in called.err
+    folder = tmp_path / "data" / "shakespeare"
+    assert called.json["folder"] == str(folder)
+    assert (folder / "input.txt").read_bytes() == b"to be or not to be\n"
+
+
+def test_fetch_of_a_changed_file_fails_and_leaves_nothing(gatewise, served, tmp_path):
+    (tmp_path / "source" / "input.txt").write_bytes(b"to be or not to bE\n")
+    called = gatewise("fetch", "shakespeare", "--out", tmp_path / "data", "--from", served)
+    assert called.code == 1 and f"{served}/input.txt" in called.error
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_fetch_of_an_unknown_name(gatewise, tmp_path):
+    called = gatewise("fetch", "wikipedia", "--out", tmp_path / "data")
+    assert (called.code, called.error) == (
+        2,
+        "there is no data set 'wikipedia'; there are imdb, shakespeare, multi30k",
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_doctor_checks_every_backend(gatewise):
+    called = gatewise("doctor", "--json")
+    assert called.code == 0
+    found = called.json
+    assert found["passed"] is True
+    assert found["surroundings"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    ran = {(c["cell"], c["dtype"], c["backend"]) for c in found["checks"] if c["verdict"] == "passed"}
+    for cell in ("lstm", "gru", "rnn"):
+        for dtype in ("float32", "bfloat16"):
+            assert {(cell, dtype, "aten"), (cell, dtype, "naive")} <= ran
+    assert all(c["output_error"] <= 2e-6 for c in found["checks"] if c["dtype"] == "float32")
+    assert sum(c["chosen"] for c in found["checks"] if c["device"] == "cpu") == 6
+
+
+def test_doctor_fails_where_a_backend_computes_something_else(gatewise, monkeypatch):
+    right = selfcheck._run
+
+    def wrong(layer, x, direction, backend):
+        output, gradient = right(layer, x, direction, backend)
+        return (
+            (output * 1.001, gradient)
+            if backend == "aten" and x.dtype == torch.float32
+            else (output, gradient)
+        )
+
+    monkeypatch.setattr(selfcheck, "_run", wrong)
+    called = gatewise("doctor")
+    assert called.code == 1
+    failed = [line.split() for line in called.out.splitlines() if "FAILED" in line and "float32" in line]
+    assert [line[0] for line in failed] == ["lstm", "gru", "rnn"]
+    assert all(line[-2] == "1.0e-03" for line in failed)  # the error that was put in
