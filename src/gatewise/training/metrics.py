@@ -131,12 +131,13 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
     if (own >= logits.max(1)).all():
         return 1.0
     low, high = 1 / HIGHEST, 1 / LOWEST
+    if _slope(logits, own, low)[0] >= 0:
+        return HIGHEST
+    if _slope(logits, own, high)[0] <= 0:
+        return LOWEST
     inverse = 1.0
     for _ in range(100):
-        p = np.exp(log_softmax(logits * inverse))
-        mean = (p * logits).sum(1)
-        slope = float((mean - own).sum())  # of the NLL
-        curvature = float((p * (logits - mean[:, None]) ** 2).sum())
+        slope, curvature = _slope(logits, own, inverse)
         low, high = (low, inverse) if slope > 0 else (inverse, high)
         step = inverse - slope / curvature if curvature > 0 else low
         step = step if low < step < high else (low + high) / 2
@@ -144,3 +145,10 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
             break
         inverse = step
     return 1 / inverse
+
+
+def _slope(logits: Floats, own: Floats, inverse: float) -> tuple[float, float]:
+    """First and second derivative of the summed -log p(true class) by 1/τ."""
+    p = np.exp(log_softmax(logits * inverse))
+    mean = (p * logits).sum(1)
+    return float((mean - own).sum()), float((p * (logits - mean[:, None]) ** 2).sum())
