@@ -19,3 +19,7 @@ class UsageError(GatewiseError):
     """A call that cannot be carried out as it stands: a wrong shape, option, name or combination."""
 
     exit_code = 2
+
+
+class UsageTypeError(UsageError, TypeError):
+    """An argument of the wrong type."""

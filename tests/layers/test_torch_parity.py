@@ -127,11 +127,12 @@ def test_gradients_that_are_frozen_stay_frozen(kind):
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
-def test_autocast_gives_the_dtypes_of_torch(kind):
+def test_autocast_casts_every_kind(kind):
     ours, theirs = pair(kind, torch.float32, num_layers=2)
     x = torch.randn(5, 2, I)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got, expected = flat(ours(x)), flat(theirs(x))
-    assert [g.dtype for g in got] == [e.dtype for e in expected]
+    # PyTorch casts its LSTM alone on a CPU; ours cast every kind, as both do on a GPU.
+    assert {g.dtype for g in got} == {torch.bfloat16}
     for g, e in zip(got, expected, strict=True):
-        torch.testing.assert_close(g, e, rtol=0.05, atol=0.05)
+        torch.testing.assert_close(g, e, rtol=0.05, atol=0.05, check_dtype=False)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gatewise.cells.module import CellModule
+from gatewise.errors import UsageError
 
 GATES = ("i", "f", "g", "o")
 
@@ -82,6 +83,8 @@ class LSTMCell(CellModule):
 
     def forward(self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         x, unbatched = self._batched(x, "x", self.input_size)
+        if hx is not None and len(hx) != 2:
+            raise UsageError(f"hx holds {len(hx)} states; an LSTM cell takes 2, (h, c)")
         if hx is None:
             h = c = x.new_zeros(x.shape[0], self.hidden_size)
         else:

@@ -85,6 +85,11 @@ class RNNCell(CellModule):
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (
+            "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
+        )
+
     def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
         x, unbatched = self._batched(x, "x", self.input_size)
         h = x.new_zeros(x.shape[0], self.hidden_size) if hx is None else self._state(hx, "h", x, unbatched)

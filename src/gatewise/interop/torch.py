@@ -23,7 +23,8 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | RNN:
         raise UsageError(f"from_torch takes a torch.nn.LSTM, GRU or RNN; this is a {type(module).__name__}")
     first = next(module.parameters())
     options: dict[str, Any] = {name: getattr(module, name) for name in _OPTIONS}
-    options |= {"device": first.device, "dtype": first.dtype}
+    # By way of the meta device: nothing is drawn from the random generators for weights that are replaced.
+    options |= {"device": "meta", "dtype": first.dtype}
     layer: LSTM | GRU | RNN
     if isinstance(module, nn.LSTM):
         layer = LSTM(**options, proj_size=module.proj_size)
@@ -31,5 +32,5 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | RNN:
         layer = GRU(**options)
     else:
         layer = RNN(**options, nonlinearity=str(module.nonlinearity))
-    layer.load_state_dict(module.state_dict())
+    layer.to_empty(device=first.device).load_state_dict(module.state_dict())
     return layer.train(module.training)

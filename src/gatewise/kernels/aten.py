@@ -1,7 +1,8 @@
 """PyTorch's own layers: its C++ loop and oneDNN's LSTM on a CPU, cuDNN on a GPU."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import warnings
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -25,13 +26,24 @@ def dense(cell: str, weights: Weights, *, reverse: bool, train: bool) -> Dense:
         state = h0[None] if c0 is None else (h0[None], c0[None])
         has_biases = weights.b_ih is not None
         x = x.flip(0) if reverse else x
-        with _without_onednn() if weights.w_hr is not None else nullcontext():
-            # one layer, dropout 0, train, one direction, time first
-            out = _FUNCTIONS[cell](x, state, weights.tensors(), has_biases, 1, 0.0, train, False, False)
+        if weights.w_hr is not None:
+            _spend_projection_warning()
+        # one layer, dropout 0, train, one direction, time first
+        out = _FUNCTIONS[cell](x, state, weights.tensors(), has_biases, 1, 0.0, train, False, False)
         h_seq = out[0].flip(0) if reverse else out[0]
         return h_seq, out[1][0], None if c0 is None else out[2][0]
 
     return run
+
+
+@cache
+def _spend_projection_warning() -> None:
+    """Use up PyTorch's one warning a process that oneDNN has no projection: a user can do nothing about it."""
+    one = torch.zeros(1, 1, 1)
+    weights = [torch.zeros(8, 1), torch.zeros(8, 1), torch.zeros(1, 2)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
+        VF.lstm(one, (one, torch.zeros(1, 1, 2)), weights, False, 1, 0.0, False, False, False)
 
 
 def run_segments(
@@ -63,17 +75,6 @@ def run(
         return run_segments(run_dense, x, h0, c0, lengths, reverse=reverse)
     h_seq, h_n, c_n = run_dense(x, h0, c0)
     return Result(h_seq, None, h_n, c_n)
-
-
-@contextmanager
-def _without_onednn() -> Iterator[None]:
-    """oneDNN has no projection: PyTorch falls back by itself, but warns of it at every user's first call."""
-    before = torch.backends.mkldnn.enabled  # pyright: ignore[reportAttributeAccessIssue]
-    torch.backends.mkldnn.enabled = False  # pyright: ignore[reportAttributeAccessIssue]
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = before  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class OutputGrads(NamedTuple):

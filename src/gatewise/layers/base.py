@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.errors import UsageError
+from gatewise.errors import UsageError, UsageTypeError
 from gatewise.kernels import Choice, Weights, choose, describe, recurrence
 from gatewise.layers.door import Batch, Door
 
@@ -42,6 +42,14 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        _check_types({"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, bool)
+        sizes = {
+            "input_size": input_size,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "proj_size": proj_size,
+        }
+        _check_types(sizes, int)
         _check_options(input_size, hidden_size, num_layers, dropout, proj_size)
         self.mode = mode
         self.input_size = input_size
@@ -98,6 +106,14 @@ class Recurrent(nn.Module):
         w_ih, w_hh, *rest = (getattr(self, name + suffix, None) for name in names)
         assert w_ih is not None and w_hh is not None
         return Weights(w_ih, w_hh, *rest)
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction, as torch.nn lists them."""
+        return [
+            self.weights(layer, reverse=suffix.endswith("_reverse")).tensors()
+            for layer, suffix in self._passes()
+        ]
 
     def reset_parameters(self) -> None:
         """Every parameter ~ U(-1/√H, 1/√H), as in torch."""
@@ -167,8 +183,9 @@ class Recurrent(nn.Module):
             UsageError: the layer has a variant that torch.nn has not, by name.
         """
         first = next(self.parameters())
-        module = self.torch_class(**self._torch_options(), device=first.device, dtype=first.dtype)
-        module.load_state_dict(self.state_dict())
+        # By way of the meta device: nothing is drawn from the random generators for weights that are replaced.
+        module = self.torch_class(**self._torch_options(), device="meta", dtype=first.dtype)
+        module.to_empty(device=first.device).load_state_dict(self.state_dict())
         return module.train(self.training)
 
     def _torch_options(self) -> dict[str, Any]:
@@ -194,11 +211,19 @@ def explain_backend(
     return layer.choice(x, hx, lengths)
 
 
+def _check_types(options: dict[str, Any], kind: type) -> None:
+    for name, value in options.items():
+        if type(value) is not kind:
+            raise UsageTypeError(
+                f"{name} is {value!r}; it must be {'True or False' if kind is bool else 'a whole number'}"
+            )
+
+
 def _check_options(
     input_size: int, hidden_size: int, num_layers: int, dropout: float, proj_size: int
 ) -> None:
-    if input_size < 0:
-        raise UsageError(f"input_size is {input_size}; it must be 0 or more")
+    if input_size <= 0:
+        raise UsageError(f"input_size is {input_size}; it must be 1 or more")
     if hidden_size <= 0:
         raise UsageError(f"hidden_size is {hidden_size}; it must be 1 or more")
     if num_layers <= 0:

@@ -36,6 +36,12 @@ class Stack(nn.Module):
         super().__init__()
         if not layers:
             raise UsageError("a Stack holds 0 layers; give at least one")
+        for k, layer in enumerate(layers):
+            if not isinstance(layer, Recurrent):
+                name = f"{type(layer).__module__}.{type(layer).__name__}"
+                raise UsageError(
+                    f"layer {k} of the stack is a {name}; a Stack takes gatewise layers (see gw.from_torch)"
+                )
         if not 0 <= dropout <= 1:
             raise UsageError(f"dropout is {dropout}; it is a probability between 0 and 1")
         for k, (below, above) in enumerate(pairwise(layers)):
