@@ -64,8 +64,7 @@ class _Watcher:
         self.opened, self.trace, self.pre, self.grad = opened, trace, pre, grad
 
     def before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        if torch.compiler.is_compiling():
-            raise UsageError(f"{self.opened.label} is being compiled, and compiled code cannot be recorded")
+        """Called before the module runs."""
 
     def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         with torch.set_grad_enabled(self.grad and torch.is_grad_enabled()):
@@ -82,7 +81,6 @@ class _LayerWatcher(_Watcher):
     rng_state: Tensor | None = None
 
     def before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        super().before(module, args)
         if not self.opened.drops_between_layers:
             self.rng_state = None
             return
