@@ -19,7 +19,7 @@ FACTORS: dict[str, list[Any]] = {
     "B": [0, 1, 3, 8],
     "I": [1, 3, 5],
     "H": [1, 3, 16],
-    "lengths": ["none", "sorted", "unsorted", "with_zeros", "all_equal", "all_zero"],
+    "lengths": ["none", "sorted", "unsorted", "with_zeros", "long", "all_equal", "all_zero"],
     "reverse": [False, True],
     "bias": [True, False],
     "strides": ["contiguous", "transposed", "sliced", "expanded"],
@@ -101,6 +101,8 @@ def make_lengths(kind: str, T: int, B: int, rng: np.random.Generator) -> np.ndar
         return np.sort(drawn)[::-1].copy()
     if kind == "with_zeros":
         return np.where(rng.random(B) < 0.4, 0, drawn)
+    if kind == "long":  # nearly full, one row empty: what a padded kernel is for
+        return np.where(np.arange(B) == 1, 0, np.maximum(drawn, T - 1))
     if kind == "all_equal":
         return np.full(B, max(T - 1, min(1, T)))
     return {"none": None, "unsorted": drawn, "all_zero": np.zeros(B, dtype=np.int64)}[kind]

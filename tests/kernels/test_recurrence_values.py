@@ -8,7 +8,7 @@ from pairwise import case_id, many
 
 from gatewise.kernels import backend as force_backend
 
-CASES = many(FACTORS, rounds=40)
+CASES = many(FACTORS, rounds=44)
 RUNS = [
     (k, backend)
     for k, case in enumerate(CASES)
