@@ -57,15 +57,18 @@ class Page(HTMLParser):
     def __init__(self, html: str):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text, self.in_style = "", False
+        self.text, self.in_style, self.open = "", False, []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         self.in_style = tag == "style"
+        if tag != "meta":
+            self.open.append(tag)
 
     def handle_endtag(self, tag):
         self.in_style = False
+        assert self.open.pop() == tag
 
     def handle_data(self, data):
         if not self.in_style:
@@ -196,6 +199,7 @@ def test_html_needs_nothing_else():
     page = Page(html)
     assert not {"script", "link", "iframe", "img", "object", "base", "form"} & {tag for tag, _ in page.tags}
     assert not any({"href", "src", "style"} & set(attributes) for _, attributes in page.tags)
+    assert page.open == []
     assert not re.search(r"https?:|//|url\(|@import|@font-face", html)
 
 

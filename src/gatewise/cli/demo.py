@@ -24,11 +24,11 @@ OPTIONS = {
     "cell": "lstm",
     "pooling": "last",  # the answer reads the last state alone: what it uses must have been held until then
     "forget_bias": 1.0,
-    "embedding_size": 32,
+    "embedding_size": 64,
     "hidden_size": 32,
     "epochs": 20,
     "batch_size": 32,
-    "learning_rate": 6e-3,
+    "learning_rate": 1.2e-2,
     "warmup": 50,
     "ema": 0.98,
     "validation": 0.2,
