@@ -48,7 +48,7 @@ def _open_layers(opened: Opened, call: LayerCall, keep_pre: bool) -> list[LayerT
     traces = []
     x = call.x
     for layer in range(top + 1):
-        output = call.output if layer == top else _run_layer(opened, call, layer, x)
+        output = call.output.clone() if layer == top else _run_layer(opened, call, layer, x)
         traces += _open_layer(opened, call, layer, x, output, keep_pre)
         if layer < top:
             x = _drop(opened, call, output) if opened.drops_between_layers else output
@@ -87,7 +87,7 @@ def open_direction(
 ) -> LayerTrace:
     """One layer in one direction, from its input and output; `place` is (layer, reverse).
 
-    The trace owns what it holds: the caller may change its tensors in place afterwards.
+    The trace keeps `h` and copies of the rest, so that a user may change the states in place afterwards.
     """
     layer, reverse = place
     weights = opened.weights(layer, reverse)
@@ -103,7 +103,7 @@ def open_direction(
         direction="reverse" if reverse else "forward",
         cell=opened.cell,
         gates=gates,
-        h=h.to(dtype, copy=True),
+        h=h.to(dtype),
         h0=h0.to(dtype, copy=True),
         c=seen.c_seq,
         c0=None if c0 is None else c0.to(dtype, copy=True),
