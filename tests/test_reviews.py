@@ -82,7 +82,9 @@ def test_no_sentence_template_runs_through_the_reviews():
     starts = Counter(tuple(row["text"].lower().split()[:4]) for row in ROWS)
     assert starts.most_common(1)[0][1] <= 6
     fives = Counter(
-        five for row in ROWS for five in zip(*(row["text"].lower().split()[k:] for k in range(5)), strict=False)
+        five
+        for row in ROWS
+        for five in zip(*(row["text"].lower().split()[k:] for k in range(5)), strict=False)
     )
     assert fives.most_common(1)[0][1] <= 12
 

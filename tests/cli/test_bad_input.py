@@ -123,6 +123,13 @@ def test_unknown_commands_and_options(gatewise):
         assert re.search(r"\(see gatewise.* --help\)$", called.error), called.error
 
 
+def test_no_command_at_all_shows_the_help(gatewise):
+    for words, name in (([], "gatewise"), (["train"], "gatewise train")):
+        called = gatewise(*words)
+        assert called.code == 2 and called.error == f"a command is missing (see {name} --help)"
+        assert f"Usage: {name}" in called.out + called.err
+
+
 def test_out_that_exists_is_left_as_it_was(gatewise, reviews, tmp_path):
     run = tmp_path / "run"
     run.mkdir()

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -106,6 +107,30 @@ def test_ctrl_c_in_training_saves_what_was_learnt(gatewise, reviews, tmp_path, m
     assert called.json["training"]["stopped"] == "interrupted" and called.json["training"]["epochs"] == 1
     assert any(note.startswith("interrupted after") for note in called.json["notes"])
     assert gatewise("predict", tmp_path / "run", "a fine film").code == 0
+
+
+def test_ctrl_c_of_a_real_process_exits_0_with_a_whole_run(reviews, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "gatewise",
+        "train",
+        "classify",
+        reviews,
+        "--out",
+        tmp_path / "run",
+        *TINY,
+    ]
+    with subprocess.Popen([*command, "--epochs", "10000"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while not process.stderr.readline().startswith("epoch 2 "):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 0, rest
+    assert "interrupted after" in rest and "Traceback" not in rest
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    assert gw.load(tmp_path / "run").metrics_["training"]["interrupted"] is True
 
 
 def test_evaluate_agrees_with_counts_done_here(gatewise, trained, reviews):

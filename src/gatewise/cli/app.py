@@ -131,7 +131,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 def _usage(error: Exception) -> str:
     context = getattr(error, "ctx", None)
-    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    message = error.format_message().rstrip(".") or "a command is missing"  # type: ignore[attr-defined]
     return f"{message} (see {context.command_path} --help)" if context else message
 
 
