@@ -160,3 +160,15 @@ def test_double_backward_equals_torch(kind, backend):
             seconds.append(torch.autograd.grad(penalty, [x, *layer.parameters()], materialize_grads=True))
     for got, expected in zip(*seconds, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+
+
+@every_kind
+def test_the_meta_device_infers_shapes(kind):
+    ours_class, torch_class, fixed = KINDS[kind]
+    x = torch.zeros(5, 2, I, device="meta")
+    shapes = []
+    for cls in (ours_class, torch_class):
+        shapes.append(
+            [t.shape for t in flat(cls(I, H, num_layers=2, bidirectional=True, device="meta", **fixed)(x))]
+        )
+    assert shapes[0] == shapes[1]

@@ -221,3 +221,8 @@ def test_lengths_beside_a_packed_sequence_are_refused():
     packed = pack_padded_sequence(torch.randn(5, 2, I), torch.tensor([5, 2]))
     with pytest.raises(UsageError, match=r"x is a PackedSequence, which has its own lengths"):
         gw.LSTM(I, H)(packed, lengths=[5, 2])
+
+
+def test_no_lengths_for_no_rows():
+    output, state = gw.GRU(I, H)(torch.zeros(5, 0, I), lengths=[])
+    assert output.shape == (5, 0, H) and state.shape == (1, 0, H)

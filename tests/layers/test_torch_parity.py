@@ -132,7 +132,7 @@ def test_autocast_casts_every_kind(kind):
     x = torch.randn(5, 2, I)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got, expected = flat(ours(x)), flat(theirs(x))
-    # PyTorch casts its LSTM alone on a CPU; ours cast every kind, as both do on a GPU.
+    # On a CPU PyTorch leaves its GRU in float32; ours casts every kind, as both do on a GPU.
     assert {g.dtype for g in got} == {torch.bfloat16}
     for g, e in zip(got, expected, strict=True):
         torch.testing.assert_close(g, e, rtol=0.05, atol=0.05, check_dtype=False)

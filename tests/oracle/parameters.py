@@ -1,11 +1,12 @@
 """The parameters of one layer in one direction, as arrays."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]  # float64; rows and lengths are integers
 
 
 class Params(NamedTuple):
@@ -16,6 +17,11 @@ class Params(NamedTuple):
     b_ih: Array | None = None
     b_hh: Array | None = None
     w_hr: Array | None = None
+
+    def like(self, make: Callable[[Array], Array]) -> "Params":
+        """`make` of every array that exists."""
+        biases = (None if b is None else make(b) for b in (self.b_ih, self.b_hh, self.w_hr))
+        return Params(make(self.w_ih), make(self.w_hh), *biases)
 
     def blocks(self, count: int) -> list["Params"]:
         """The parameters of each gate by itself: every weight cut into `count` blocks of rows."""

@@ -82,7 +82,7 @@ def run_backward(
     dh = np.array(d_h_n, dtype=np.float64)
     B, H = dh.shape[0], tape.params.w_ih.shape[0] // kind.gates
     dc = (np.zeros((B, H)) if d_c_n is None else np.array(d_c_n, dtype=np.float64)) if kind.has_c else None
-    d_params = Params(*(None if p is None else np.zeros(p.shape) for p in tape.params))
+    d_params = tape.params.like(np.zeros_like)
     for t, rows, happened in reversed(tape.steps):
         dh[rows] += d_h_seq[t, rows]
         if dc is not None and d_c_seq is not None:
@@ -90,9 +90,9 @@ def run_backward(
         back = kind.backward(happened, tape.params, dh[rows], None if dc is None else dc[rows])
         dx[t, rows] = back.x
         dh[rows] = back.h
-        if dc is not None:
+        if dc is not None and back.c is not None:
             dc[rows] = back.c
         for total, part in zip(d_params, back.params, strict=True):
-            if total is not None:
+            if total is not None and part is not None:
                 total += part
     return Gradients(dx, dh, dc, d_params)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oracle.parameters import Array, Params
-from oracle.sequence import Run, run, run_backward
+from oracle.sequence import Gradients, Run, run, run_backward
 
 
 class StackRun(NamedTuple):
@@ -46,7 +46,7 @@ def stack(
         ]
         x = np.concatenate([r.h_seq for r in layer], axis=-1)
         runs += layer
-    c_n = None if c0 is None else np.stack([r.c_n for r in runs])
+    c_n = None if c0 is None else np.stack([r.c_n for r in runs if r.c_n is not None])
     return StackRun(x, np.stack([r.h_n for r in runs]), c_n, runs, directions)
 
 
@@ -55,11 +55,12 @@ def stack_backward(
 ) -> StackGradients:
     """Derivatives of Σ (d_output · output) + (d_h_n · h_n) + (d_c_n · c_n)."""
     runs, D = finished.runs, finished.directions
-    back = [None] * len(runs)
+    back: dict[int, Gradients] = {}
     for first in range(len(runs) - D, -1, -D):
         parts = np.split(d_output, D, axis=-1)
         for k, part in zip(range(first, first + D), parts, strict=True):
             back[k] = run_backward(runs[k].tape, part, d_h_n[k], None, None if d_c_n is None else d_c_n[k])
-        d_output = sum(b.x for b in back[first : first + D])
-    c0 = None if finished.c_n is None else np.stack([b.c0 for b in back])
-    return StackGradients(d_output, np.stack([b.h0 for b in back]), c0, [b.params for b in back])
+        d_output = np.sum([back[k].x for k in range(first, first + D)], axis=0)
+    found = [back[k] for k in range(len(runs))]
+    c0 = None if finished.c_n is None else np.stack([b.c0 for b in found if b.c0 is not None])
+    return StackGradients(d_output, np.stack([b.h0 for b in found]), c0, [b.params for b in found])

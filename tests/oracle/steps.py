@@ -94,9 +94,8 @@ def _lstm_back(s: Happened, p: Params, dh: Array, dc: Array | None) -> StepGradi
         dc * s["i"] * (1 - s["g"] ** 2),
         d_read * tanh_c * s["o"] * (1 - s["o"]),
     ]
-    gates = p.blocks(4)
-    dx = sum(a @ gate.w_ih for a, gate in zip(da, gates, strict=True))
-    dh_old = sum(a @ gate.w_hh for a, gate in zip(da, gates, strict=True))
+    dx = np.concatenate(da, axis=1) @ p.w_ih
+    dh_old = np.concatenate(da, axis=1) @ p.w_hh
     return StepGradients(dx, dh_old, dc * s["f"], _collect(s["x"], [s["h_old"]] * 4, da, da, p, d_w_hr))
 
 
