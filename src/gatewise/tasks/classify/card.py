@@ -133,7 +133,8 @@ def code(value: Any) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text with the characters of HTML and Markdown made harmless."""
+    """Plain text on one line, with the characters of HTML and Markdown made harmless."""
+    text = " ".join(text.split())
     for character in "\\`*_[]|":
         text = text.replace(character, "\\" + character)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

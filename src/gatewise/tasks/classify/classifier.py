@@ -170,7 +170,8 @@ class Classifier:
 
     def predict(self, X: Sequence[Any]) -> NDArray[Any]:
         """The most likely label of each; [N]."""
-        return self.classes_[self.fitted.logits(_listed(X)).argmax(1)]
+        best = self.fitted.logits(_listed(X)).argmax(1)
+        return self.classes_[best]
 
     def score(
         self, X: Sequence[Any], y: Sequence[Any], sample_weight: Sequence[float] | None = None

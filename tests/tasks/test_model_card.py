@@ -1,0 +1,64 @@
+"""The model card says where a model comes from and what its figures do not say, and nothing in it is markup."""
+
+from dataclasses import replace
+
+import pytest
+from classify_cases import SMALL, as_texts, reviews
+
+from gatewise.tasks.classify.card import code, escape, model_card
+from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.tasks.classify.recipe import train_texts
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    config = ClassifyConfig(**SMALL | {"epochs": 2})
+    return train_texts(
+        as_texts(*reviews(80)), config, progress=None, command="gatewise train classify x --out y"
+    )
+
+
+def card(fitted, **changes):
+    return model_card(fitted.config, fitted.labels, fitted.metrics | changes)
+
+
+def test_it_names_data_split_figures_command_and_versions(fitted):
+    text = card(fitted)
+    validation = fitted.metrics["validation"]
+    for part in (
+        "`reviews.csv`",
+        f"`{'0' * 64}`",
+        "72 training, 8 validation (0.1 held out by label, seed 0)",
+        "`neg` 36, `pos` 36",
+        f"accuracy {validation['accuracy']:.4f}",
+        f"calibration error {validation['calibration_error']:.4f}",
+        "gatewise train classify x --out y",
+        "torch 2.",
+        "| hidden_size | `12` |",
+    ):
+        assert part in text
+    for label, row in validation["classes"].items():
+        assert (
+            f"| `{label}` | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
+            in text
+        )
+
+
+def test_limits_say_that_validation_flatters_and_what_is_unmeasured(fitted):
+    assert "they flatter" in card(fitted)
+    assert "has not been measured on a test set" in card(fitted)
+    tested = card(fitted, test=fitted.metrics["validation"])
+    assert "has not been measured" not in tested
+    assert "Test, 8 examples" in tested
+    bare = {name: value for name, value in fitted.metrics.items() if name != "validation"}
+    assert "nothing has been evaluated" in model_card(fitted.config, fitted.labels, bare)
+
+
+def test_foreign_texts_are_no_markup(fitted):
+    labels = ["<b>", "a|b`c"]
+    text = model_card(replace(fitted.config, data="<script>|x"), labels, {"notes": ["<script> *x* [y](z)"]})
+    assert "&lt;script&gt; \\*x\\* \\[y\\](z)" in text
+    assert "`a\\|bˋc`" in text
+    assert "`<script>\\|x`" in text
+    assert code("two\nlines") == "`two lines`"
+    assert escape("a\nb") == "a b"
