@@ -1,5 +1,7 @@
 """A whole sequence at speed: one layer, one direction, any backend."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
@@ -16,12 +18,20 @@ __all__ = [
     "Replay",
     "Result",
     "Weights",
+    "autocast_dtype",
     "backend",
     "choose",
     "describe",
     "recurrence",
     "replay",
 ]
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """What autocast casts to on this kind of device, None where it is off or does not exist."""
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
 
 
 def recurrence(
@@ -53,16 +63,15 @@ def recurrence(
     Raises:
         UsageError: dtypes differ; a forced backend cannot run the call.
     """
-    device = x.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
+    dtype = autocast_dtype(x.device.type)
+    if dtype is not None:
         x, h0, weights = x.to(dtype), h0.to(dtype), weights.to(dtype)
         c0 = None if c0 is None else c0.to(dtype)
     for name, tensor in (("x", x), ("h0", h0), ("c0", c0)):
         if tensor is not None and tensor.dtype != weights.w_ih.dtype:
             raise UsageError(f"{name} is {tensor.dtype}; this layer's weights are {weights.w_ih.dtype}")
     chosen = choose(describe(cell, x, weights, lengths)).backend
-    with torch.autocast(device, enabled=False):
+    with nullcontext() if dtype is None else torch.autocast(x.device.type, enabled=False):
         if chosen == "naive":
             return unroll(cell, x, h0, c0, weights, lengths, reverse=reverse)
         return operator.run(cell, x, h0, c0, weights, lengths, reverse=reverse, keep=keep_c)[0]

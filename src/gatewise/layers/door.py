@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from gatewise.errors import UsageError
+from gatewise.errors import UsageError, UsageTypeError
+from gatewise.kernels import autocast_dtype
 
 
 class Batch(NamedTuple):
@@ -82,11 +83,7 @@ class Door:
     def _states(self, hx: Any, x: Tensor, unbatched: bool) -> tuple[Tensor, ...]:
         B = x.shape[1]
         if hx is None:
-            dtype = (
-                torch.get_autocast_dtype(x.device.type)
-                if torch.is_autocast_enabled(x.device.type)
-                else x.dtype
-            )
+            dtype = autocast_dtype(x.device.type) or x.dtype
             return tuple(
                 torch.zeros(self.passes, B, size, dtype=dtype, device=x.device) for size in self.state_sizes
             )
@@ -96,6 +93,8 @@ class Door:
             raise UsageError(f"hx holds {len(given)} states; this layer takes {wanted}")
         states: list[Tensor] = []
         for name, state, size in zip(("h_0", "c_0"), given, self.state_sizes, strict=False):
+            if not isinstance(state, Tensor):
+                raise UsageTypeError(f"{name} is {state!r}; it must be a tensor (hx=None stands for zeros)")
             expected = (self.passes, size) if unbatched else (self.passes, B, size)
             if tuple(state.shape) != expected:
                 raise UsageError(f"{name} has shape {tuple(state.shape)}; with this x it must be {expected}")
@@ -104,7 +103,10 @@ class Door:
 
 
 def _check_lengths(lengths: Any, T: int, B: int, device: torch.device) -> Tensor:
-    lengths = torch.as_tensor(lengths)
+    try:
+        lengths = torch.as_tensor(lengths, dtype=torch.int64) if B == 0 else torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"lengths is {lengths!r}; it is a tensor or a list of {B} whole numbers") from None
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise UsageError(f"lengths are {lengths.dtype}; they are counts of steps, so an integer type")
     if tuple(lengths.shape) != (B,):
