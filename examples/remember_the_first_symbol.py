@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import gatewise as gw
 
-STEPS, SYMBOLS, BATCH, UPDATES = 40, 4, 64, 100
+STEPS, SYMBOLS, BATCH, UPDATES = 40, 4, 64, 150
 
 
 def batch() -> tuple[Tensor, Tensor]:
