@@ -101,6 +101,7 @@ def test_a_run_folder_reproduces_answers_and_training(tmp_path):
     assert (again.logits(texts) == fitted.logits(texts)).all()
     assert (again.probabilities(texts) == fitted.probabilities(texts)).all()
     assert again.labels == ["neg", "pos"]
+    assert again.history == fitted.history
     config = load_config(ClassifyConfig, tmp_path / "run" / "config.toml", task="classify")
     assert (run(data, config).logits(texts) == fitted.logits(texts)).all()
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -79,6 +79,8 @@ ATTACKS = {
         "labels.json",
         "1 features, and a scaling of 2",
     ),
+    "log": (lambda folder: (folder / "metrics.jsonl").write_text("[]"), "metrics.jsonl", "no JSON object"),
+    "log broken": (lambda folder: (folder / "metrics.jsonl").write_text("{"), "metrics.jsonl", "not JSON lines"),
     "temperature": (edit_json("metrics.json", temperature=0.0), "metrics.json", "must be a positive number"),
     "temperature text": (edit_json("metrics.json", temperature="hot"), "metrics.json", "must be a positive number"),
     "tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json", "not a tokenizer"),
@@ -115,7 +117,8 @@ def test_a_broken_run_is_refused_with_the_file_and_the_fault(good, tmp_path, nam
 
 
 @pytest.mark.parametrize(
-    "name", ["config.toml", "model.safetensors", "tokenizer.json", "labels.json", "metrics.json"]
+    "name",
+    ["metrics.jsonl", "config.toml", "model.safetensors", "tokenizer.json", "labels.json", "metrics.json"],
 )
 def test_a_missing_file_is_named(good, tmp_path, name):
     folder = tmp_path / "run"

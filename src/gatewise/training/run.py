@@ -118,6 +118,17 @@ class Run:
             raise RunError(f"{path}: holds a {type(value).__name__}; a JSON object is needed")
         return value
 
+    def json_lines(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a file of JSON lines."""
+        path = self.path(name)
+        try:
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path}: not JSON lines ({error})") from None
+        if not all(isinstance(row, dict) for row in rows):
+            raise RunError(f"{path}: holds a line that is no JSON object")
+        return rows
+
     def weights(self, name: str = WEIGHTS) -> dict[str, Tensor]:
         """Every tensor of a safetensors file, all numbers finite."""
         path = self.path(name)

@@ -61,9 +61,9 @@ class BagOfWords:
         if validation is not None and len(validation[0]):
             held_out = _matrix([Counter(grams(text)) for text in validation[0]], features, idf)
         best: tuple[float, BagOfWords] | None = None
-        start = torch.zeros(len(features), classes), torch.zeros(classes)
+        start, turned = (torch.zeros(len(features), classes), torch.zeros(classes)), _turned(x)
         for strength in STRENGTHS if held_out is not None else (20.0,):
-            start = _fit(x, y, *start, strength)  # each from the last: a path of growing C
+            start = _fit(x, turned, y, *start, strength)  # each from the last: a path of growing C
             found = cls(features, idf, *start, strength)
             if held_out is None or validation is None:
                 return found
@@ -91,12 +91,13 @@ def _matrix(bags: Sequence[Counter[str]], features: dict[str, int], idf: NDArray
     """Rows of length 1; a sparse [N, F] float32 tensor."""
     starts, columns, values = [0], [], []
     for bag in bags:
-        here = sorted((features[gram], count) for gram, count in bag.items() if gram in features)
-        places = np.array([place for place, _ in here], np.int64)
-        row = (1 + np.log(np.array([count for _, count in here], np.float64))) * idf[places]
+        found = [(place, n) for gram, n in bag.items() if (place := features.get(gram)) is not None]
+        here = np.array(found, np.int64).reshape(-1, 2)
+        places, tf = here[here[:, 0].argsort()].T
+        row = (1 + np.log(tf)) * idf[places]
         columns.append(places)
         values.append(row / max(float(np.sqrt((row**2).sum())), 1e-12))
-        starts.append(starts[-1] + len(here))
+        starts.append(starts[-1] + len(places))
     flat = [np.concatenate([np.zeros(0), *parts]) for parts in (columns, values)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse")  # "… support is in beta state"
@@ -109,12 +110,18 @@ def _matrix(bags: Sequence[Counter[str]], features: dict[str, int], idf: NDArray
         )
 
 
-def _fit(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Minimise the convex loss, divided by N, with L-BFGS from a start."""
-    weight, bias = weight.clone(), bias.clone().requires_grad_()
+def _turned(x: Tensor) -> Tensor:
+    """The transpose, sparse by rows as well."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse")
-        turned = x.t().to_sparse_csr()
+        return x.t().to_sparse_csr()
+
+
+def _fit(
+    x: Tensor, turned: Tensor, y: Tensor, weight: Tensor, bias: Tensor, strength: float
+) -> tuple[Tensor, Tensor]:
+    """Minimise the convex loss, divided by N, with L-BFGS from a start; `turned` is the transpose of x."""
+    weight, bias = weight.clone(), bias.clone().requires_grad_()
     scores = torch.zeros(len(y), weight.shape[1])
     weight.requires_grad_()
     optimizer = torch.optim.LBFGS(

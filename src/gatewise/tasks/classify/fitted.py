@@ -132,7 +132,7 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedClassifier
         raise RunError(
             f"{run.folder / runs.METRICS}: temperature is {temperature!r}; it must be a positive number"
         )
-    return FittedClassifier(config, network, encoder, labels, temperature, metrics)
+    return FittedClassifier(config, network, encoder, labels, temperature, metrics, run.json_lines(runs.LOG))
 
 
 def text_embedding(
