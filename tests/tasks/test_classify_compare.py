@@ -78,18 +78,19 @@ def test_a_log_is_continued_and_not_trained_again(tmp_path, monkeypatch):
     log = tmp_path / "log.jsonl"
     whole = run(log=log)
     lines = log.read_text().splitlines(keepends=True)
-    assert len(lines) == len(whole.trials) == 6
-    # Killed within the fifth line: four trials stand, two are trained anew.
+    # Two baselines, two rates for each of two cells, and the test figures of the better rate of each.
+    assert len(whole.trials) == 6 and len(lines) == 8
+    # Killed within the fifth line: four trials stand; the first cell is trained again for its test figures.
     log.write_text("".join(lines[:4]) + lines[4][:20])
     trained = []
     real = module.train_texts
     monkeypatch.setattr(module, "train_texts", lambda *a, **k: trained.append(1) or real(*a, **k))
     again = run(log=log)
-    assert len(trained) == 2
+    assert len(trained) == 3
     assert [t.test_accuracy for t in again.trials] == [t.test_accuracy for t in whole.trials]
     assert again.trials[:4] == whole.trials[:4]
-    assert len(log.read_text().splitlines()) == 6
-    assert run(log=log).trials == again.trials and len(trained) == 2
+    assert len(log.read_text().splitlines()) == 8
+    assert run(log=log).trials == again.trials and len(trained) == 3
     json.dumps(again.to_dict(), allow_nan=False)
 
 

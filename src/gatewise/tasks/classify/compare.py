@@ -18,7 +18,7 @@ from gatewise.errors import UsageError
 from gatewise.tasks.classify.baselines import BagOfWords, majority_logits
 from gatewise.tasks.classify.comparison import BAGS, MAJORITY, Comparison, Trial, best_trial, percent
 from gatewise.tasks.classify.config import ClassifyConfig
-from gatewise.tasks.classify.fitted import label_indices
+from gatewise.tasks.classify.fitted import FittedClassifier, label_indices
 from gatewise.tasks.classify.recipe import divide, train_texts
 from gatewise.tasks.classify.trial_log import TrialLog
 from gatewise.training.metrics import ClassCounts
@@ -46,7 +46,7 @@ def compare(
     other seeds train with it.
 
     Args:
-        test: measured once for each trial; nothing is chosen by it.
+        test: measured for the chosen learning rate alone; nothing is chosen by it.
         config: every other option; the same for all cells.
         sizes: how many training texts, validation included; stratified, and each part holds the smaller ones.
             None: all.
@@ -72,9 +72,7 @@ def compare(
         for seed in seeds:
             work.baselines(size, seed)
         for cell in cells:
-            first = [work.cell(cell, size, seeds[0], rate) for rate in rates]
-            for seed in seeds[1:]:
-                work.cell(cell, size, seed, best_trial(first).tuned)
+            work.tuned_cell(cell, size, seeds, rates)
     return Comparison(work.trials)
 
 
@@ -102,19 +100,46 @@ class _Comparison:
     def part(self, size: int) -> Texts:
         return self.train.subset(sorted(self.order[:size].tolist()))
 
-    def cell(self, cell: str, size: int, seed: int, rate: float) -> Trial:
+    def tuned_cell(self, cell: str, size: int, seeds: Sequence[int], rates: Sequence[float]) -> None:
+        """Choose the rate with the first seed, train the other seeds with it, and measure those on the test set."""
+        models: dict[Trial, FittedClassifier] = {}
+        best = best_trial([self.cell(cell, size, seeds[0], rate, models) for rate in rates])
+        for trial in [best, *(self.cell(cell, size, seed, best.tuned, models) for seed in seeds[1:])]:
+            if self.test is not None and trial.test_accuracy is None:
+                self.measure(trial, models.get(trial) or self.fit(trial), self.test)
+
+    def cell(
+        self, cell: str, size: int, seed: int, rate: float, models: dict[Trial, FittedClassifier]
+    ) -> Trial:
+        """A trained cell, without a look at the test set; its model goes into `models` unless the log had it."""
+
         def work() -> Trial:
-            config = replace(self.config, cell=cell, seed=seed, learning_rate=rate)
-            fitted = train_texts(self.part(size), config, progress=self.progress)
-            found = fitted.metrics["validation"]
-            test = fitted.evaluate(self.test) if self.test else {}
-            training = fitted.metrics["training"]
-            return Trial(
-                cell, size, seed, rate, found["accuracy"], found["uncalibrated"]["loss"],
-                test.get("accuracy"), test.get("macro_f1"), training["parameters"], training["seconds"],
-            )  # fmt: skip
+            unmeasured = Trial(cell, size, seed, rate, 0.0, 0.0, None, None, 0, 0.0)
+            fitted = self.fit(unmeasured)
+            found, training = fitted.metrics["validation"], fitted.metrics["training"]
+            trial = replace(
+                unmeasured,
+                validation_accuracy=found["accuracy"],
+                validation_loss=found["uncalibrated"]["loss"],
+                parameters=training["parameters"],
+                seconds=training["seconds"],
+            )
+            models[trial] = fitted
+            return trial
 
         return self.keep(work, cell, size, seed, rate)
+
+    def fit(self, trial: Trial) -> FittedClassifier:
+        config = replace(self.config, cell=trial.model, seed=trial.seed, learning_rate=trial.tuned)
+        return train_texts(self.part(trial.size), config, progress=self.progress)
+
+    def measure(self, trial: Trial, fitted: FittedClassifier, test: Texts) -> None:
+        """Put the trial's figures on the test set into the log and in its place among the trials."""
+        figures = fitted.evaluate(test)
+        measured = replace(trial, test_accuracy=figures["accuracy"], test_macro_f1=figures["macro_f1"])
+        self.log.add(measured)
+        self.trials[self.trials.index(trial)] = measured
+        self.say(measured)
 
     def baselines(self, size: int, seed: int) -> None:
         train, validation = divide(self.part(size), None, replace(self.config, seed=seed))
@@ -163,13 +188,16 @@ class _Comparison:
         if trial is None:
             trial = work()
             self.log.add(trial)
-            test = f", test {percent(trial.test_accuracy)}" if trial.test_accuracy is not None else ""
-            reporter(self.progress).note(
-                f"{trial.model}, {trial.size:,} texts, seed {trial.seed}, {trial.tuned:g}: "
-                f"validation {percent(trial.validation_accuracy)}{test}"
-            )
+            self.say(trial)
         self.trials.append(trial)
         return trial
+
+    def say(self, trial: Trial) -> None:
+        test = f", test {percent(trial.test_accuracy)}" if trial.test_accuracy is not None else ""
+        reporter(self.progress).note(
+            f"{trial.model}, {trial.size:,} texts, seed {trial.seed}, {trial.tuned:g}: "
+            f"validation {percent(trial.validation_accuracy)}{test}"
+        )
 
 
 def _setup(train: Texts, test: Texts | None, config: ClassifyConfig) -> str:

@@ -47,8 +47,8 @@ class TrialLog:
         return found
 
     def find(self, model: str, size: int, seed: int, tuned: float | None) -> Trial | None:
-        """The logged trial; any setting counts where `tuned` is None."""
-        for trial in self.trials:
+        """The logged trial; any setting counts where `tuned` is None. A later line stands for an earlier one."""
+        for trial in reversed(self.trials):
             if (trial.model, trial.size, trial.seed) == (model, size, seed) and tuned in (None, trial.tuned):
                 return trial
         return None
