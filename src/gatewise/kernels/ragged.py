@@ -60,6 +60,11 @@ def layout(lengths: Tensor | None, T: int, B: int) -> Layout:
     return Layout(segments, order, torch.argsort(order))
 
 
+def last_steps(lengths: Tensor, T: int) -> Tensor:
+    """True at each row's last valid step, where a reverse run enters it; [T, B, 1]."""
+    return (torch.arange(T, device=lengths.device)[:, None] == lengths - 1)[..., None]
+
+
 def padding(lengths: Tensor, T: int) -> Tensor:
     """True where a step lies beyond its row's length; [T, B, 1]."""
     return (torch.arange(T, device=lengths.device)[:, None] >= lengths)[..., None]

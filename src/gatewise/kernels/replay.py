@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gatewise.errors import UsageError
 from gatewise.kernels.product import product
+from gatewise.kernels.ragged import last_steps, padding
 from gatewise.kernels.weights import Weights
 
 
@@ -81,25 +82,14 @@ def replay(
     weights = weights.to(dtype)
     x, h, h0 = x.to(dtype), h_seq.to(dtype), h0.to(dtype)
     c0 = None if c0 is None else c0.to(dtype)
-    first = _first_steps(h, lengths) if reverse and lengths is not None else None
+    lengths = None if lengths is None else lengths.to(h.device)
+    first = last_steps(lengths, len(h)) if reverse and lengths is not None else None
     tensors = [x, h, h0, *weights.tensors()] + ([] if c0 is None else [c0])
     in_place = not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
     run = _Run(x, h, _shift(h, h0, first, reverse), first, c0, weights, reverse, in_place)
-    mask = None if lengths is None else _beyond(h, lengths)
+    mask = None if lengths is None else padding(lengths, len(h))
     with torch.autocast(x.device.type, enabled=False):
         return _READERS[cell](run, mask, keep_pre)
-
-
-def _beyond(h: Tensor, lengths: Tensor) -> Tensor:
-    """True at the steps beyond each row's length: [T, B, 1]."""
-    steps = torch.arange(h.shape[0], device=h.device)
-    return (steps[:, None] >= lengths.to(h.device))[..., None]
-
-
-def _first_steps(h: Tensor, lengths: Tensor) -> Tensor:
-    """True at the step where a reverse run enters each row, its last valid one: [T, B, 1]."""
-    steps = torch.arange(h.shape[0], device=h.device)
-    return (steps[:, None] == lengths.to(h.device) - 1)[..., None]
 
 
 def _shift(h: Tensor, h0: Tensor, first: Tensor | None, reverse: bool) -> Tensor:

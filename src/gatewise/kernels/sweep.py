@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gatewise.errors import UsageError
 from gatewise.kernels.product import product
-from gatewise.kernels.ragged import Layout, layout, padding
+from gatewise.kernels.ragged import Layout, last_steps, layout, padding
 from gatewise.kernels.replay import replay
 from gatewise.kernels.weights import Weights
 
@@ -118,8 +118,7 @@ def _previous(states: Tensor, first: Tensor, lengths: Tensor | None, reverse: bo
     previous = torch.cat((states[1:], first[None]))
     if lengths is None:
         return previous
-    last = torch.arange(len(states), device=lengths.device)[:, None] == lengths - 1  # where a row begins
-    return torch.where(last[..., None], first, previous)
+    return torch.where(last_steps(lengths, len(states)), first, previous)
 
 
 def _weight_gradient(da: Tensor, inputs: Tensor) -> Tensor:
