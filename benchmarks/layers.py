@@ -51,14 +51,14 @@ def _measure(kind: type[nn.RNNBase], shape: tuple[int, int, int, int], pairs: in
         print(name, f"{ragged:9}", paired(peer, mine, pairs=pairs))
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=15)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     print("  ".join(f"{k}: {v}" for k, v in machine().items()))
     print(
@@ -66,7 +66,7 @@ def main() -> None:
     )
     for shape in SHAPES:
         for kind in (nn.LSTM, nn.GRU, nn.RNN):
-            _measure(kind, shape, arguments.pairs)
+            _measure(kind, shape, options.pairs)
 
 
 if __name__ == "__main__":

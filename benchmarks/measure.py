@@ -4,7 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,6 @@ class Ratio:
 
     def __str__(self) -> str:
         return f"{self.peer_ms:8.2f} ms {self.ours_ms:8.2f} ms   {self.ratio:5.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-    def to_dict(self) -> dict[str, float]:
-        return asdict(self)
 
 
 def _seconds(run: Run) -> float:
