@@ -33,7 +33,9 @@ def _check(peer: list[Tensor], ours: list[Tensor]) -> None:
             raise SystemExit(f"gradients differ by {error:.1e} in relative norm; no figure is worth printing")
 
 
-def _measure(kind: type[nn.RNNBase], shape: tuple[int, int, int, int], pairs: int) -> None:
+def _measure(
+    kind: type[nn.LSTM] | type[nn.GRU] | type[nn.RNN], shape: tuple[int, int, int, int], pairs: int
+) -> None:
     """Print a line for the dense batch and one for each ragged batch."""
     T, B, inputs, hidden = shape
     x = torch.randn(T, B, inputs)
