@@ -86,7 +86,7 @@ def test_a_weight_changed_before_the_backward_pass_is_noticed(name, cell):
     made, result = run(cell, name, torch.float32, "none")
     with torch.no_grad():
         made.weights.w_hh.mul_(2)
-    with pytest.raises(RuntimeError, match="modified (by an )?inplace"):
+    with pytest.raises(RuntimeError, match=r"modified (by an )?inplace"):
         result.h_seq.sum().backward()
 
 
