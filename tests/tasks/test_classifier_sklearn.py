@@ -118,11 +118,46 @@ def test_arrays_of_numbers():
             "example 2 has 1 features; the first has 2",
         ),
         (["a", "b"], ["x", "x"], DataError, "two labels are needed"),
+        (["a", "b"], ["x", "y"], DataError, "one example of each of the 2 labels, so none can be held out"),
+        (["a", "b"], [["x"], ["y"]], UsageError, r"y has shape \(2, 1\); it holds one label an example"),
+        (["a", "b"], ["x", None], UsageError, "the label of example 2 is None, neither a text nor a number"),
+        (["a", "b"], [1.0, float("nan")], UsageError, "the label of example 2 is nan"),
+        (
+            ["a", "b"],
+            np.array([1, "x"], dtype=object),
+            UsageError,
+            "y holds texts and numbers: 1 and, as example 2, 'x'",
+        ),
+        (
+            [np.zeros((3, 2)), np.array([[0, 0], [0, np.inf]])],
+            [0, 1],
+            UsageError,
+            "example 2, step 2, feature 2: the value is infinite",
+        ),
     ],
 )
 def test_what_cannot_be_fitted(inputs, labels, kind, sentence):
     with pytest.raises(kind, match=sentence):
         Classifier(**SMALL).fit(inputs, labels)
+
+
+def test_a_validation_part_of_ones_own_is_noted_as_given(fitted):
+    own = Classifier(**SMALL | {"epochs": 1}).fit(X, y, validation=reviews(20, seed=8))
+    assert own.metrics_["split"] == {"training": 120, "validation": 20, "how": "given"}
+    assert own.metrics_["validation_data"]["examples"] == 20
+    assert fitted.metrics_["split"] == {
+        "training": 108,
+        "validation": 12,
+        "how": "0.1 held out by label, seed 0",
+    }
+
+
+def test_what_a_model_of_numbers_cannot_answer():
+    classifier = Classifier(**SMALL | {"epochs": 1}).fit(*waves(20))
+    with pytest.raises(UsageError, match="example 2 is neither a text nor numbers"):
+        classifier.predict([np.zeros((3, 2)), "a text"])
+    with pytest.raises(UsageError, match="example 1, step 1, feature 2: the value is infinite"):
+        classifier.predict([np.array([[0, -np.inf]])])
 
 
 def test_options_are_checked_at_fit():

@@ -150,6 +150,8 @@ def test_a_validation_part_of_ones_own():
     fitted = run(validation=as_texts(*reviews(20, seed=8), "mine.csv"))
     assert fitted.metrics["split"] == {"training": 120, "validation": 20, "how": "given"}
     assert fitted.metrics["validation_data"]["source"] == "mine.csv"
+    own = replace(as_texts(*reviews(20, seed=8), "mine.csv"), notes=["2 empty texts left out"])
+    assert "validation: 2 empty texts left out" in run(config=replace(CONFIG, epochs=1), validation=own).notes
     with pytest.raises(DataError, match=r"mine.csv, id r1: the label 'meh' is not among .* \(neg, pos\)"):
         run(validation=as_texts(["a film", "a film"], ["pos", "meh"], "mine.csv"))
 

@@ -14,7 +14,7 @@ MOST_LABELS = 20
 
 
 def print_figures(figures: Mapping[str, Any], console: Console) -> None:
-    """Accuracy, F1 and calibration, then a line a label, then who was taken for whom."""
+    """Accuracy, F1 and calibration, then a line a label."""
     uncalibrated = figures["uncalibrated"]["calibration_error"]
     console.print(
         f"accuracy {figures['accuracy']:.4f}   macro F1 {figures['macro_f1']:.4f}   loss {figures['loss']:.4f} nats   "

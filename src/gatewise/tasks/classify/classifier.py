@@ -16,6 +16,7 @@ from gatewise.data.series import Series
 from gatewise.data.texts import Texts
 from gatewise.errors import DataError, UsageError
 from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.tasks.classify.encode import as_steps
 from gatewise.tasks.classify.explanation import Explanation, explain
 from gatewise.tasks.classify.fitted import FittedClassifier, load_fitted
 from gatewise.tasks.classify.recipe import Job, train_series, train_texts
@@ -138,7 +139,7 @@ class Classifier:
             UsageError: an option that does not fit. DataError: data that do not. RunError: `out` is taken.
         """
         config = make_config(ClassifyConfig, self.get_params(), type(self).__name__)
-        classes = np.unique(np.asarray(y))
+        classes = np.unique(_label_array(y))
         train = _as_data(X, y)
         held_out = _as_data(*validation) if validation is not None else None
         job = Job(out=out, overwrite=overwrite, progress=progress, labels=classes.tolist())
@@ -252,7 +253,7 @@ def _listed(X: Any) -> list[Any]:
 
 def _as_data(X: Sequence[Any], y: Sequence[Any]) -> Texts | Series:
     """X and y as what the readers return."""
-    inputs, labels = _listed(X), [str(label) for label in np.asarray(y).tolist()]
+    inputs, labels = _listed(X), [str(label) for label in _label_array(y).tolist()]
     if len(inputs) != len(labels):
         raise UsageError(f"X has {len(inputs):,} examples and y has {len(labels):,} labels")
     if not inputs:
@@ -265,7 +266,7 @@ def _as_data(X: Sequence[Any], y: Sequence[Any]) -> Texts | Series:
                 raise UsageError(f"X holds texts and a {type(text).__name__}")
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0" + label.encode() + b"\0")
         return Texts(ids, inputs, labels, "X", digest.hexdigest())
-    values = [_values(one, number) for number, one in enumerate(inputs, 1)]
+    values = [as_steps(one, number) for number, one in enumerate(inputs, 1)]
     for one, label in zip(values, labels, strict=True):
         digest.update(one.tobytes() + b"\0" + label.encode() + b"\0")
     width = values[0].shape[1]
@@ -279,11 +280,15 @@ def _as_data(X: Sequence[Any], y: Sequence[Any]) -> Texts | Series:
     return Series(ids, values, times, labels, features, "X", digest.hexdigest())
 
 
-def _values(one: Any, number: int) -> NDArray[np.float64]:
-    try:
-        values = np.asarray(one, np.float64)
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    if values.ndim != 2:
-        raise UsageError(f"X: example {number} is neither a text nor numbers [T, F]")
-    return values
+def _label_array(y: Sequence[Any]) -> NDArray[Any]:
+    """y as [N]; refused are other shapes, missing labels, and texts beside numbers, which have no order."""
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise UsageError(f"y has shape {labels.shape}; it holds one label an example")
+    listed = labels.tolist()
+    for number, label in enumerate(listed, 1):
+        if not isinstance(label, str | int | float) or label != label:
+            raise UsageError(f"y: the label of example {number} is {label!r}, neither a text nor a number")
+        if isinstance(label, str) != isinstance(listed[0], str):
+            raise UsageError(f"y holds texts and numbers: {listed[0]!r} and, as example {number}, {label!r}")
+    return labels

@@ -70,7 +70,7 @@ class SeriesEncoder:
 
     def full(self, values: Sequence[Any]) -> Arrays:
         """Scaled, not yet cut."""
-        return [self.scaler.transform(np.asarray(one, np.float64)) for one in values]
+        return [self.scaler.transform(as_steps(one, number)) for number, one in enumerate(values, 1)]
 
     def cut(self, arrays: Arrays) -> Arrays:
         return [truncate(array, self.max_length, self.where) for array in arrays]
@@ -80,6 +80,24 @@ class SeriesEncoder:
 
 
 Encoder = TextEncoder | SeriesEncoder
+
+
+def as_steps(one: Any, number: int) -> np.ndarray:
+    """Example `number` of X as float64 [T, F], NaN where a value is missing.
+
+    Raises:
+        UsageError: it is no table of numbers, or a number in it is infinite.
+    """
+    try:
+        values = np.asarray(one, np.float64)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
+    if values.ndim != 2:
+        raise UsageError(f"X: example {number} is neither a text nor numbers [T, F]")
+    if np.isinf(values).any():
+        step, feature = np.argwhere(np.isinf(values))[0] + 1
+        raise UsageError(f"X: example {number}, step {step}, feature {feature}: the value is infinite")
+    return values
 
 
 def cut_note(encoder: Encoder, arrays: Arrays, part: str) -> list[str]:

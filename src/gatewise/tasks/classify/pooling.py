@@ -1,6 +1,6 @@
 """What the answer reads of the hidden states: pooled = Σ_t a_t ⊙ h_t, in four ways.
 
-Each pooling states its weights a; `pool` computes the same sum in its own fastest way. An empty sequence
+Each pooling states its weights a; `forward` computes the same sum in its own fastest way. An empty sequence
 pools to zero. States beyond a length are never read, whatever they hold.
 
 Shapes: h [T, B, D·H], lengths [B] int64; weights [T, B] or, where units differ, [T, B, D·H].

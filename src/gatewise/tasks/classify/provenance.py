@@ -23,9 +23,14 @@ def provenance(
     config: ClassifyConfig,
     outcome: Outcome,
     network: nn.Module,
+    *,
+    given: bool,
 ) -> dict[str, Any]:
-    """What `metrics.json` says besides the figures: data with hashes, split, training, versions."""
-    own = validation is not None and validation.source != train.source
+    """What `metrics.json` says besides the figures: data with hashes, split, training, versions.
+
+    Args:
+        given: whether the validation part was handed in, and not held out of the training data.
+    """
     described: dict[str, Any] = {
         "format": 1,
         "task": TASK,
@@ -33,7 +38,7 @@ def provenance(
         "split": {
             "training": len(train),
             "validation": len(validation) if validation is not None else 0,
-            "how": "given" if own else f"{config.validation:g} held out by label, seed {config.seed}",
+            "how": "given" if given else f"{config.validation:g} held out by label, seed {config.seed}",
         },
         "training": {
             "steps": outcome.steps,
@@ -52,7 +57,7 @@ def provenance(
             "python": platform.python_version(),
         },
     }
-    if own and validation is not None:
+    if given and validation is not None:
         described["validation_data"] = _source(validation)
     return described
 

@@ -88,7 +88,7 @@ def train_texts(
     part, held_out = divide(train, validation, config)
     tokenizer = Tokenizer.train(part.texts, config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
     encoder = TextEncoder(tokenizer, config.max_length, config.truncate)
-    return _train(part, held_out, encoder, config, job)
+    return _train(part, held_out, encoder, config, job, given=validation is not None)
 
 
 def train_series(
@@ -103,13 +103,16 @@ def train_series(
     job = job or Job(**options)
     part, held_out = divide(train, validation, config)
     encoder = SeriesEncoder(Scaler.fit(part.values), config.max_length, config.truncate, train.features)
-    return _train(part, held_out, encoder, config, job)
+    return _train(part, held_out, encoder, config, job, given=validation is not None)
 
 
 def divide(train: Data, validation: Data | None, config: ClassifyConfig) -> tuple[Data, Data | None]:
     """The training and the validation part; the latter is None when nothing is to be held out.
 
     An example is one text, or one series by its ID, so no ID is on both sides.
+
+    Raises:
+        DataError: no labels, fewer than two, or only one example of each, so that nothing can be held out.
     """
     if train.labels is None:
         raise DataError(f"{train.source}: there are no labels to learn")
@@ -117,18 +120,31 @@ def divide(train: Data, validation: Data | None, config: ClassifyConfig) -> tupl
         raise DataError(f"{train.source}: every label is {train.labels[0]!r}; two labels are needed")
     if validation is not None or config.validation == 0:
         return train, validation
+    if len(set(train.labels)) == len(train.labels):
+        raise DataError(
+            f"{train.source}: there is one example of each of the {len(train)} labels, so none can be held out for "
+            "validation; give more, or set validation to 0"
+        )
     inside, outside = split(train.labels, config.validation, config.seed)
     return train.subset(inside.tolist()), train.subset(outside.tolist())
 
 
 def _train(
-    train: Data, validation: Data | None, encoder: Encoder, config: ClassifyConfig, job: Job
+    train: Data,
+    validation: Data | None,
+    encoder: Encoder,
+    config: ClassifyConfig,
+    job: Job,
+    *,
+    given: bool,
 ) -> FittedClassifier:
     report = reporter(job.progress)
     place = runs.new_run(job.out, overwrite=job.overwrite) if job.out else nullcontext(None)
     with place as folder, _settings(config):
         labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
         notes = list(train.notes)
+        if given and validation is not None:  # what is held out has the notes of the whole
+            notes += [f"validation: {note}" for note in validation.notes]
         part = _encode(train, encoder, labels, notes, "training")
         held_out = (
             _encode(validation, encoder, labels, notes, "validation") if validation is not None else None
@@ -141,7 +157,9 @@ def _train(
             notes.append(_STOPS[outcome.stopped].format(epochs=len(outcome.history), steps=outcome.steps))
             report.note(notes[-1])
         fitted = FittedClassifier(config, network, encoder, labels, history=outcome.history)
-        fitted.metrics = provenance(train, validation, config, outcome, network) | {"command": job.command}
+        fitted.metrics = provenance(train, validation, config, outcome, network, given=given) | {
+            "command": job.command
+        }
         _measure(fitted, held_out, notes)
         fitted.metrics["notes"] = notes
         if folder:
