@@ -241,6 +241,15 @@ def test_a_text_that_is_empty_or_has_unknown_words_only(gatewise, trained, tmp_p
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
 
 
+def test_a_known_full_stop_is_no_word(gatewise, trained):
+    for text in ("xyzzy qwrtz.", "\N{SNOWMAN}, xyzzy!"):
+        called = gatewise("predict", trained, text)
+        assert (called.code, called.out) == (1, "")
+        assert "no word that the model knows" in called.error
+    assert gatewise("predict", trained, "xyzzy film.").code == 0
+    assert gatewise("predict", trained, "...").code == 0
+
+
 def test_explaining_an_empty_text_or_an_unknown_label(gatewise, trained):
     called = gatewise("explain", trained, "  ")
     assert (called.code, called.error) == (1, "the text is empty")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import DataError
 
 if TYPE_CHECKING:
+    from gatewise.data.tokenizer import Tokenizer
     from gatewise.tasks.classify.fitted import FittedClassifier
 
 UNREADABLE = "the text has no word that the model knows, so any answer would say nothing about it"
@@ -47,12 +53,29 @@ def check_known(fitted: FittedClassifier, text: str) -> None:
 
 
 def knows(fitted: FittedClassifier, inputs: Sequence[Any]) -> list[bool]:
-    """Whether the model knows a word of each text that it reads; numeric sequences are always known."""
-    if fitted.encoder.kind != "texts":
+    """Whether the model knows a word of each text that it reads; numeric sequences are always known.
+
+    A known full stop among unknown words is no word; a text of known punctuation alone has nothing unknown in it.
+    """
+    from gatewise.data.tokenizer import UNK_ID
+    from gatewise.tasks.classify.encode import TextEncoder
+
+    encoder = fitted.encoder
+    if not isinstance(encoder, TextEncoder):
         return [True] * len(inputs)
+    words = _words(encoder.tokenizer)
+    arrays = encoder.cut(encoder.full(inputs))
+    return [len(ids) > 0 and bool(words[ids].any() or (ids != UNK_ID).all()) for ids in arrays]
+
+
+@lru_cache(maxsize=1)
+def _words(tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    """Which tokens of the vocabulary are more than punctuation; [V]."""
     from gatewise.data.tokenizer import UNK_ID
 
-    return [bool((ids != UNK_ID).any()) for ids in fitted.encoder.cut(fitted.encoder.full(inputs))]
+    found = np.array([any(unicodedata.category(c)[0] not in "PZC" for c in t) for t in tokenizer.vocabulary])
+    found[: UNK_ID + 1] = False  # padding and the unknown token
+    return found
 
 
 def unanswered(rows: Sequence[Mapping[str, Any]], places: Sequence[str], source: str) -> str | None:
