@@ -57,6 +57,7 @@ CALLS = [
     (lambda: gw.LSTM(10, 4, num_layers=0), r"num_layers is 0; it must be 1 or more"),
     (lambda: gw.LSTM(-1, 4), r"input_size is -1; it must be 1 or more"),
     (lambda: gw.GRU(10, 4, 2, dropout=1.5), r"dropout is 1.5; it is a probability between 0 and 1"),
+    (lambda: gw.GRU(10, 4, 2, dropout="0.5"), r"dropout is '0.5'; it is a probability between 0 and 1"),
     (
         lambda: gw.LSTM(10, 4, proj_size=4),
         r"proj_size is 4; it must be 0 \(none\) or less than hidden_size=4",

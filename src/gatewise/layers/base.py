@@ -228,8 +228,8 @@ def _check_options(
         raise UsageError(f"hidden_size is {hidden_size}; it must be 1 or more")
     if num_layers <= 0:
         raise UsageError(f"num_layers is {num_layers}; it must be 1 or more")
-    if isinstance(dropout, bool) or not 0 <= dropout <= 1:
-        raise UsageError(f"dropout is {dropout}; it is a probability between 0 and 1")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise UsageError(f"dropout is {dropout!r}; it is a probability between 0 and 1")
     if not 0 <= proj_size < hidden_size:
         raise UsageError(
             f"proj_size is {proj_size}; it must be 0 (none) or less than hidden_size={hidden_size}"
