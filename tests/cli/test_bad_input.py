@@ -313,3 +313,9 @@ def test_a_reader_that_goes_away_is_no_error(trained):
     done = subprocess.run(command, input=lines, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["reviews.txt", "folder/new.parquet", "answers.json"])
+def test_a_file_that_is_not_there_is_no_text(gatewise, trained, name):
+    called = gatewise("predict", trained, name)
+    assert called.code in (1, 2) and name in called.error and called.out == ""

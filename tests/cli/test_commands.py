@@ -63,6 +63,23 @@ def test_the_config_of_a_run_makes_the_same_run_again(gatewise, trained, tmp_pat
         assert (tmp_path / "again" / name).read_bytes() == (trained / name).read_bytes()
 
 
+def test_the_config_of_a_run_names_its_data_in_full(gatewise, reviews, tmp_path, monkeypatch):
+    monkeypatch.chdir(reviews.parent)
+    assert gatewise("train", "classify", reviews.name, "--out", tmp_path / "one", *TINY).code == 0
+    monkeypatch.chdir(tmp_path)
+    again = gatewise("train", "classify", "--config", tmp_path / "one/config.toml", "--out", tmp_path / "two")
+    assert again.code == 0, again.err
+    weights = [(tmp_path / run / "model.safetensors").read_bytes() for run in ("one", "two")]
+    assert weights[0] == weights[1]
+
+
+def test_evaluate_says_what_was_cut(gatewise, reviews, tmp_path):
+    short = ("--max-length", "10", "--truncate", "head")
+    assert gatewise("train", "classify", reviews, "--out", tmp_path / "run", *TINY, *short).code == 0
+    called = gatewise("evaluate", tmp_path / "run", reviews, "--json")
+    assert any("are longer than 10 tokens; the end was cut" in note for note in called.json["notes"])
+
+
 def test_flags_override_the_config_file(gatewise, trained, reviews, tmp_path):
     options = [
         "--config",

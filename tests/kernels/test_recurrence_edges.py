@@ -238,3 +238,17 @@ def test_without_gradients_the_values_are_the_same(name, cell, lengths):
         torch.testing.assert_close(value, outputs(recorded)[key], rtol=2e-6, atol=2e-6)
         assert torch.equal(outputs(inference)[key], value)
     made.check_values(plain)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_padding_keeps_c_whatever_the_biases(reverse):
+    """The padded call holds c still by saturated gates; no bias may outweigh them."""
+    made = make("lstm", reverse=reverse, dtype=torch.float32, lengths="long")
+    for bias in (made.weights.b_ih, made.weights.b_hh):
+        with torch.no_grad():
+            bias.mul_(1e6)
+    with backend("naive"):
+        expected = made.run()
+    got = made.run()
+    torch.testing.assert_close(got.c_n, expected.c_n)
+    torch.testing.assert_close(got.h_seq, expected.h_seq)

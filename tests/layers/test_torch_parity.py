@@ -127,6 +127,18 @@ def test_gradients_that_are_frozen_stay_frozen(kind):
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
+def test_input_is_another_name_for_x(kind):
+    ours, theirs = pair(kind)
+    x = torch.randn(5, 2, I, dtype=torch.float64)
+    torch.testing.assert_close(ours(input=x)[0], theirs(input=x)[0], rtol=0, atol=1e-12)
+    with pytest.raises(TypeError, match="no x was given"):
+        ours()
+    with pytest.raises(TypeError, match="x and input were both given"):
+        ours(x, input=x)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
 def test_autocast_casts_every_kind(kind):
     ours, theirs = pair(kind, torch.float32, num_layers=2)
     x = torch.randn(5, 2, I)

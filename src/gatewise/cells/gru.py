@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatewise.cells.module import CellModule
+from gatewise.cells.module import CellModule, given
 
 GATES = ("r", "z", "n")
 
@@ -99,8 +99,10 @@ class GRUCell(CellModule):
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self.reset_after = reset_after
 
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
-        x, unbatched = self._batched(x, "x", self.input_size)
+    def forward(
+        self, x: Tensor | None = None, hx: Tensor | None = None, *, input: Tensor | None = None
+    ) -> Tensor:
+        x, unbatched = self._batched(given(x, input), "x", self.input_size)
         h = x.new_zeros(x.shape[0], self.hidden_size) if hx is None else self._state(hx, "h", x, unbatched)
         step = gru_step(
             x, h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, reset_after=self.reset_after

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatewise.cells.module import CellModule
+from gatewise.cells.module import CellModule, given
 from gatewise.errors import UsageError
 
 GATES = ("i", "f", "g", "o")
@@ -81,8 +81,10 @@ class LSTMCell(CellModule):
 
     num_chunks = 4
 
-    def forward(self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        x, unbatched = self._batched(x, "x", self.input_size)
+    def forward(
+        self, x: Tensor | None = None, hx: tuple[Tensor, Tensor] | None = None, *, input: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        x, unbatched = self._batched(given(x, input), "x", self.input_size)
         if hx is not None and len(hx) != 2:
             raise UsageError(f"hx holds {len(hx)} states; an LSTM cell takes 2, (h, c)")
         if hx is None:

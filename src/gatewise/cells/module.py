@@ -1,12 +1,23 @@
 """What the cell modules share: torch's parameters, its initialisation, and the checks at the door."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from gatewise.errors import UsageError
+from gatewise.errors import UsageError, UsageTypeError
+
+T = TypeVar("T")
+
+
+def given(x: T | None, input: T | None) -> T:
+    """The one of the two that the caller gave; torch's keyword for x is `input`."""
+    if (x is None) == (input is None):
+        raise UsageTypeError(
+            f"{'no x was given' if x is None else 'x and input were both given'}; give one of them"
+        )
+    return x if x is not None else input  # type: ignore[return-value]
 
 
 class CellModule(nn.Module):

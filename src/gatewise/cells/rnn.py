@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatewise.cells.module import CellModule
+from gatewise.cells.module import CellModule, given
 from gatewise.errors import UsageError
 
 GATES = ("h",)
@@ -90,8 +90,10 @@ class RNNCell(CellModule):
             "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
         )
 
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
-        x, unbatched = self._batched(x, "x", self.input_size)
+    def forward(
+        self, x: Tensor | None = None, hx: Tensor | None = None, *, input: Tensor | None = None
+    ) -> Tensor:
+        x, unbatched = self._batched(given(x, input), "x", self.input_size)
         h = x.new_zeros(x.shape[0], self.hidden_size) if hx is None else self._state(hx, "h", x, unbatched)
         step = rnn_step(
             x, h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, nonlinearity=self.nonlinearity

@@ -41,15 +41,15 @@ def evaluate(
     config = columns_for(data, fitted.config, {"text": text, "label": label, "id": id})
     labelled = read_labelled(data, config)
     out.text.print(describe(labelled))
-    for note in labelled.notes:
-        out.text.print(f"note: {note}")
     figures = fitted.evaluate(labelled)
+    for note in figures["notes"]:
+        out.text.print(f"note: {note}")
     print_figures(figures, out.text)
     print_confusion(figures, out.text)
     if save:
         _save(fitted, run, figures)
         out.text.print(f"noted in {run}")
-    out.result({"run": str(run)} | figures | {"notes": labelled.notes})
+    out.result({"run": str(run)} | figures)
 
 
 def _save(fitted: FittedClassifier, run: Path, figures: dict[str, Any]) -> None:

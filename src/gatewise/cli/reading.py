@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN_LABELS = 12
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+OTHER_SUFFIXES = (".txt", ".json", ".xlsx", ".parquet")  # files all the same, though no reader takes them
 
 
 def read_labelled(path: str | Path, config: ClassifyConfig) -> Texts | Series:
@@ -58,8 +59,10 @@ def columns_for(path: Path, config: ClassifyConfig, given: dict[str, str | None]
 
 
 def is_file(given: str) -> bool:
-    """Whether an input is meant as a file: it exists, or it is named like a table."""
-    named_so = given.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES) and "\n" not in given
+    """Whether an input is meant as a file: it exists, or it is named like one."""
+    name = given.lower().removesuffix(".gz")
+    named_so = name.endswith(TABLE_SUFFIXES) and "\n" not in given
+    named_so = named_so or (name.endswith(OTHER_SUFFIXES) and len(given.split()) == 1)
     try:
         return named_so or (bool(given.strip()) and Path(given).exists())
     except (OSError, ValueError):  # too long for a name, or with a NUL: a text

@@ -14,8 +14,9 @@ from torch import Tensor
 from gatewise.kernels.ragged import padding
 from gatewise.kernels.weights import Weights
 
-# σ(±1e4) is exactly 1 and 0 in every dtype, whatever the other summands of a pre-activation are.
-_SATURATING = 1e4
+# So far that no other summand of a pre-activation counts beside it; σ of it is exactly 1 or 0, and it is finite in
+# float32 and bf16.
+_SATURATING = 1e30
 
 # Below this share of valid steps the padded work costs more than a call for each distinct length (measured).
 MIN_FILL = 0.6

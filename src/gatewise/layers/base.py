@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
 from gatewise.kernels import Choice, Weights, choose, describe, recurrence
 from gatewise.layers.door import Batch, Door
@@ -143,17 +144,19 @@ class Recurrent(nn.Module):
 
     def forward(
         self,
-        x: Tensor | PackedSequence,
+        x: Tensor | PackedSequence | None = None,
         hx: Any = None,
         lengths: Tensor | list[int] | None = None,
         resets: Tensor | None = None,
+        *,
+        input: Tensor | PackedSequence | None = None,
     ) -> tuple[Any, Any]:
         if resets is not None:
             raise UsageError(
                 "resets inside a sequence need the native kernels, which this version does not have"
             )
         door = self._door()
-        batch = door.enter(x, hx, lengths)
+        batch = door.enter(given(x, input), hx, lengths)
         output, states = self._run(batch)
         return door.leave(batch, output, states)
 

@@ -21,7 +21,7 @@ class GRU(Recurrent):
         reset_after: the reset gate acts after the recurrent product (torch, cuDNN, Keras) or before it (the paper).
         chrono: T_max, the longest dependency in steps; draws the biases of z for time constants up to it.
 
-    Call: `output, h_n = layer(x, hx=None, lengths=None)`.
+    Call: `output, h_n = layer(x, hx=None, lengths=None)`. `input=` is another name for x, as in torch.
 
     Shape: as in `LSTM`, with one state h_0, h_n [L*D, B, H].
 

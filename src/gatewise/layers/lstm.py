@@ -30,7 +30,7 @@ class LSTM(Recurrent):
             initialisation, about 0. Keras has 1.
         chrono: T_max, the longest dependency in steps; draws the biases of f and i for time constants up to it.
 
-    Call: `output, (h_n, c_n) = layer(x, hx=None, lengths=None)`.
+    Call: `output, (h_n, c_n) = layer(x, hx=None, lengths=None)`. `input=` is another name for x, as in torch.
 
     Shape: x [T, B, I], [B, T, I] with batch_first, [T, I], or a PackedSequence; hx = (h_0, c_0), [L*D, B, P] and
         [L*D, B, H] (without B for unbatched x), zeros when None; lengths [B] integers from 0 to T, in any order, on

@@ -18,7 +18,7 @@ class RNN(Recurrent):
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `LSTM`.
         nonlinearity: "tanh" or "relu".
 
-    Call: `output, h_n = layer(x, hx=None, lengths=None)`.
+    Call: `output, h_n = layer(x, hx=None, lengths=None)`. `input=` is another name for x, as in torch.
 
     Shape: as in `LSTM`, with one state h_0, h_n [L*D, B, H].
 

@@ -35,7 +35,7 @@ class CellCalls:
     def add(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> list[LayerTrace]:
         """Take one call; the trace of the chain before it, where this call does not continue it."""
         given = dict(zip(("x", "hx"), args, strict=False)) | kwargs
-        x = given["input"] if "input" in given else given["x"]
+        x = given["x"] if given.get("x") is not None else given["input"]
         hx = given.get("hx")
         came = None if hx is None else _as_state(hx)
         finished = []

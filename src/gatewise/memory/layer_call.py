@@ -39,7 +39,7 @@ def read_call(opened: Opened, args: tuple[Any, ...], kwargs: dict[str, Any], res
         UsageError: the sequence was reset inside, which a replay cannot see.
     """
     given = dict(zip(("x", "hx", "lengths", "resets"), args, strict=False)) | kwargs
-    x = given["input"] if "input" in given else given["x"]
+    x = given["x"] if given.get("x") is not None else given["input"]
     if given.get("resets") is not None:
         raise UsageError(f"{opened.label}: a call with resets inside the sequence cannot be recorded")
     if isinstance(x, PackedSequence):

@@ -63,7 +63,9 @@ def _refuse_filled(target: Path, named: str | Path, overwrite: bool) -> None:
     if not target.exists() or not any(target.iterdir()):
         return
     if not overwrite:
-        raise RunError(f"{named}: exists and is not empty; name another folder, or ask to overwrite it")
+        raise RunError(
+            f"{named}: exists and is not empty; name another folder, or overwrite it (--overwrite, overwrite=True)"
+        )
     if not (target / CONFIG).is_file():
         raise RunError(f"{named}: is not empty and not a run ({CONFIG} is missing), so it is not overwritten")
 

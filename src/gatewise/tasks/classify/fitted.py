@@ -22,7 +22,7 @@ from gatewise.errors import DataError, RunError, UsageError
 from gatewise.tasks.classify.card import model_card
 from gatewise.tasks.classify.config import TASK, ClassifyConfig
 from gatewise.tasks.classify.embedding import TokenEmbedding
-from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder
+from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder, cut_note
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config, make_config
@@ -73,9 +73,11 @@ class FittedClassifier:
             DataError: a label that was not in the training data.
         """
         targets = label_indices(data, self.labels)
-        inputs = self.encoder.inputs(data)
-        figures = calibrated_figures(self.logits(inputs), targets, self.temperature, self.labels)
-        return figures | {"data": {"source": data.source, "sha256": data.sha256}}
+        arrays = self.encoder.full(self.encoder.inputs(data))
+        logits = network_logits(self.network, self.encoder, self.encoder.cut(arrays))
+        figures = calibrated_figures(logits, targets, self.temperature, self.labels)
+        source = {"source": data.source, "sha256": data.sha256}
+        return figures | {"data": source, "notes": [*data.notes, *cut_note(self.encoder, arrays, "test")]}
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write a run folder, whole or not at all."""

@@ -285,7 +285,9 @@ def _measure(fitted: FittedClassifier, validation: Part | None, notes: list[str]
 
 
 def with_data_columns(config: ClassifyConfig, data: Texts | Series) -> ClassifyConfig:
-    """The config with the source and the columns that were read, so that it reproduces the run by itself."""
+    """The config with the files (in full) and the columns that were read: it reproduces the run from anywhere."""
+    files = {name: value for name in ("validation_data", "vectors") if (value := getattr(config, name))}
+    files = {name: str(Path(value).absolute()) for name, value in (files | {"data": data.source}).items()}
     if isinstance(data, Texts):
-        return replace(config, data=data.source, text=data.text_column or "", label=data.label_column or "")
-    return replace(config, data=data.source, features=tuple(data.features))
+        return replace(config, **files, text=data.text_column or "", label=data.label_column or "")
+    return replace(config, **files, features=tuple(data.features))
