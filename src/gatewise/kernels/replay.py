@@ -5,7 +5,7 @@ at once; only the cell state of an LSTM needs a scan, and that is element-wise. 
 again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -115,11 +115,35 @@ def _activate(run: _Run, pre: Tensor, functions: list[Callable[..., Tensor]], ke
     return gates
 
 
-def _joint_product(run: _Run) -> Tensor:
-    """`x W^T + h_shift U^T + b` for all rows of the weights as one product."""
+def _joint_gates(
+    run: _Run, functions: list[Callable[..., Tensor]], keep_pre: bool
+) -> tuple[Tensor, Tensor | None]:
+    """`x W^T + h_shift U^T + b` for all rows of the weights as one product, activated; and before it, if asked for.
+
+    Where nobody needs the pre-activations it goes in blocks of steps that stay in the processor's cache, for large
+    memory that is touched for the first time costs as much as the arithmetic on it.
+    """
     w = run.weights
+    weight = torch.cat([w.w_ih, w.w_hh], dim=1)
     bias = None if w.b_ih is None or w.b_hh is None else w.b_ih + w.b_hh
-    return product(torch.cat([run.x, run.h_shift], dim=-1), torch.cat([w.w_ih, w.w_hh], dim=1), bias)
+    if keep_pre or not run.in_place:
+        pre = product(torch.cat([run.x, run.h_shift], dim=-1), weight, bias)  # [T, B, G*H]
+        return _activate(run, pre, functions, keep_pre), pre if keep_pre else None
+    T, B = run.x.shape[:2]
+    gates = run.h.new_empty(T, B, weight.shape[0])
+    for steps in _blocks(T, B):
+        pre = product(torch.cat([run.x[steps], run.h_shift[steps]], dim=-1), weight, bias)
+        outs = gates[steps].split(w.hidden_size, dim=-1)
+        for function, part, out in zip(functions, pre.split(w.hidden_size, dim=-1), outs, strict=True):
+            function(part, out=out)
+    return gates, None
+
+
+def _blocks(T: int, B: int) -> Iterator[slice]:
+    """The steps in blocks that have about 384 rows."""
+    size = max(1, 384 // max(B, 1))
+    for start in range(0, T, size):
+        yield slice(start, start + size)
 
 
 def _clear(tensor: Tensor, mask: Tensor | None, run: _Run) -> Tensor:
@@ -142,16 +166,17 @@ def _result(
 
 
 def _read_lstm(run: _Run, mask: Tensor | None, keep_pre: bool) -> Replay:
-    pre = _joint_product(run)  # [T, B, 4H]
-    functions = [torch.sigmoid, torch.sigmoid, _tanh, torch.sigmoid]
-    gates = _clear(_activate(run, pre, functions, keep_pre), mask, run)
+    gates, pre = _joint_gates(
+        run, [torch.sigmoid, torch.sigmoid, _tanh, torch.sigmoid], keep_pre
+    )  # [T, B, 4H]
+    gates = _clear(gates, mask, run)
     i, f, g, o = gates.chunk(4, dim=-1)
     c = _scan(run, f, i * g)  # [T, B, H]
     with torch.no_grad():
         read = _tanh(c, out=torch.empty_like(c)).mul_(o)
         if run.weights.w_hr is not None:
             read = product(read, run.weights.w_hr)
-    return _result(run, mask, gates, pre if keep_pre else None, c, read)
+    return _result(run, mask, gates, pre, c, read)
 
 
 def _scan(run: _Run, f: Tensor, written: Tensor) -> Tensor:
@@ -201,9 +226,9 @@ def _finish_gru(
 
 def _reader_rnn(function: Callable[..., Tensor]) -> Callable[[_Run, Tensor | None, bool], Replay]:
     def read(run: _Run, mask: Tensor | None, keep_pre: bool) -> Replay:
-        pre = _joint_product(run)  # [T, B, H]
-        gates = _clear(_activate(run, pre, [function], keep_pre), mask, run)
-        return _result(run, mask, gates, pre if keep_pre else None, None, gates.detach().clone())
+        gates, pre = _joint_gates(run, [function], keep_pre)  # [T, B, H]
+        gates = _clear(gates, mask, run)
+        return _result(run, mask, gates, pre, None, gates.detach().clone())
 
     return read
 
