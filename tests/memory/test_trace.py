@@ -20,14 +20,14 @@ def trace():
         {"a": nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), "b": nn.GRU(4, 5), "c": nn.RNN(3, 4)}
     )
     packed = nn.utils.rnn.pack_sequence([torch.randn(n, 3) for n in (2, 5, 1)], enforce_sorted=False)
-    torch.backends.mkldnn.enabled = False  # it has no projections, and warns of it
+    torch._C._set_mkldnn_enabled(False)  # oneDNN has no projections, and PyTorch warns of it
     try:
         with record(model, pre=True) as trace:
             model["a"](packed)
             model["b"](torch.randn(5, 2, 4))
             model["b"](torch.randn(3, 1, 4))
     finally:
-        torch.backends.mkldnn.enabled = True
+        torch._C._set_mkldnn_enabled(True)
     return trace
 
 
