@@ -103,7 +103,7 @@ class GRUCell(CellModule):
         self, x: Tensor | None = None, hx: Tensor | None = None, *, input: Tensor | None = None
     ) -> Tensor:
         x, unbatched = self._batched(given(x, input), "x", self.input_size)
-        h = x.new_zeros(x.shape[0], self.hidden_size) if hx is None else self._state(hx, "h", x, unbatched)
+        h = self._state(hx, "h", x, unbatched)
         step = gru_step(
             x, h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, reset_after=self.reset_after
         )

@@ -87,9 +87,7 @@ class LSTMCell(CellModule):
         x, unbatched = self._batched(given(x, input), "x", self.input_size)
         if hx is not None and len(hx) != 2:
             raise UsageError(f"hx holds {len(hx)} states; an LSTM cell takes 2, (h, c)")
-        if hx is None:
-            h = c = x.new_zeros(x.shape[0], self.hidden_size)
-        else:
-            h, c = (self._state(s, name, x, unbatched) for s, name in zip(hx, ("h", "c"), strict=True))
+        states = (None, None) if hx is None else hx
+        h, c = (self._state(s, name, x, unbatched) for s, name in zip(states, ("h", "c"), strict=True))
         step = lstm_step(x, h, c, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (step.h[0], step.c[0]) if unbatched else (step.h, step.c)

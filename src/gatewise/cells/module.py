@@ -72,7 +72,10 @@ class CellModule(nn.Module):
             )
         return (tensor[None], True) if tensor.dim() == 1 else (tensor, False)
 
-    def _state(self, state: Tensor, name: str, x: Tensor, unbatched: bool) -> Tensor:
+    def _state(self, state: Tensor | None, name: str, x: Tensor, unbatched: bool) -> Tensor:
+        """`state` as [B, H]; zeros when it is None."""
+        if state is None:
+            return x.new_zeros(x.shape[0], self.hidden_size)
         if state.dim() != (1 if unbatched else 2):
             raise UsageError(
                 f"{name} has {state.dim()} dimensions; with this x it needs {1 if unbatched else 2}"
