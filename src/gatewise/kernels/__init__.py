@@ -70,8 +70,8 @@ def recurrence(
     for name, tensor in (("x", x), ("h0", h0), ("c0", c0)):
         if tensor is not None and tensor.dtype != weights.w_ih.dtype:
             raise UsageError(f"{name} is {tensor.dtype}; this layer's weights are {weights.w_ih.dtype}")
-    chosen = choose(describe(cell, x, weights, lengths)).backend
+    chosen = choose(describe(cell, x, weights)).backend
     with nullcontext() if dtype is None else torch.autocast(x.device.type, enabled=False):
         if chosen == "naive":
             return unroll(cell, x, h0, c0, weights, lengths, reverse=reverse)
-        return operator.run(cell, x, h0, c0, weights, lengths, reverse=reverse, keep=keep_c)[0]
+        return operator.run(cell, x, h0, c0, weights, lengths, reverse=reverse, keep=keep_c)

@@ -159,13 +159,12 @@ torch.library.register_autograd(
 def run(
     cell: str, x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights, lengths: Tensor | None, *,
     reverse: bool, keep: bool,
-) -> tuple[Result, Tensor | None]:  # fmt: skip
-    """Call the operator; returns what `gatewise.kernels.recurrence` returns, and the reserve when `keep`."""
+) -> Result:  # fmt: skip
+    """Call the operator; `keep` asks for c_seq. Arguments and result as in `gatewise.kernels.recurrence`."""
     flat = weights.tensors()
     train = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *flat))
-    h_seq, c_seq, h_n, c_n, reserve, _ = torch.ops.gatewise.recurrence(
+    h_seq, c_seq, h_n, c_n, _, _ = torch.ops.gatewise.recurrence(
         cell, x, h0, c0, flat, lengths, reverse, keep, train
     )
     has_c = c0 is not None
-    result = Result(h_seq, c_seq if keep and has_c else None, h_n, c_n if has_c else None)
-    return result, reserve.detach() if keep else None
+    return Result(h_seq, c_seq if keep and has_c else None, h_n, c_n if has_c else None)

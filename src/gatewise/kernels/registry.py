@@ -19,8 +19,6 @@ class Call:
     cell: str
     device: str
     dtype: torch.dtype
-    projection: bool
-    ragged: bool
     empty: bool
 
 
@@ -51,14 +49,12 @@ class Choice:
         return "\n".join(lines + [f"  {name}: {reason}" for name, reason in self.reasons.items()])
 
 
-def describe(cell: str, x: Tensor, weights: Weights, lengths: Tensor | None) -> Call:
+def describe(cell: str, x: Tensor, weights: Weights) -> Call:
     """The `Call` of these arguments; x is [T, B, I]."""
     return Call(
         cell=cell,
         device=x.device.type,
         dtype=weights.w_ih.dtype,
-        projection=weights.w_hr is not None,
-        ragged=lengths is not None,
         empty=x.numel() == 0,
     )
 

@@ -198,7 +198,7 @@ class Recurrent(nn.Module):
     def choice(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None) -> Choice:
         """The backend that runs the first layer of this call, and why; see `gw.explain_backend`."""
         batch = self._door().enter(x, hx, lengths)
-        return choose(describe(self.cell, batch.x, self.weights(0), batch.lengths))
+        return choose(describe(self.cell, batch.x, self.weights(0)))
 
 
 def explain_backend(
