@@ -86,8 +86,8 @@ class LayerView:
             where s comes after t in reading order. None for a plain RNN.
         edge: [T] the same for the memory as the answer reads it, as shares of 1: held of this layer and direction.
             None where the answer does not read this layer.
-        reading: [T] how strongly the answer reads each step (attention weights; 1/T for the mean; for max pooling the share
-            of units read there); None where the answer does not read this layer.
+        reading: [T] how strongly the answer reads each step (attention weights; 1/T for the mean; for max pooling the
+            share of units read there); None where the answer does not read this layer.
         push: [T] or None.
         half_lives: [H] steps, inf possible; half_lives_before: the same before training, or None.
         residual: largest difference between the replayed h and the layer's own.
@@ -112,7 +112,7 @@ class LayerView:
 
 @dataclass(frozen=True)
 class FlowCurve:
-    """Norm of the gradient at every lag from the last step, lag 0 first; highway: the part that only Πf (Πz) carries."""
+    """Norm of the gradient at every lag from the last step, lag 0 first; highway: what Πf (Πz) alone carries."""
 
     name: str
     full: Sequence[float]
@@ -133,7 +133,8 @@ class Quality:
 
     Args:
         part: which data the figures are of, such as "validation part, 192 examples".
-        figures: name and value, such as ("accuracy", "0.912"). baselines: name and accuracy of simpler models, same data.
+        figures: name and value, such as ("accuracy", "0.912").
+        baselines: name and accuracy of simpler models on the same data.
         labels: K names; confusion: [K, K] counts, rows are the true labels.
         calibration: rows (mean probability of the answer, share that was right, examples).
         training: sentences on the data that it learned from, such as "768 examples: negative 384, positive 384".
