@@ -1,5 +1,7 @@
 """The baselines against counting by hand and scikit-learn."""
 
+import re
+
 import numpy as np
 import pytest
 from classify_cases import reviews
@@ -57,3 +59,14 @@ def test_it_learns_and_chooses_its_strength_on_validation():
     assert (again.logits(new) == model.logits(new)).all()
     # A text of unknown words alone is judged by the bias.
     np.testing.assert_allclose(model.logits(["qwertz", ""]), [model.bias.tolist()] * 2, rtol=1e-6)
+
+
+def test_the_scores_of_the_words_add_up_to_the_logits():
+    texts, _ = reviews(60, seed=2)
+    model = BagOfWords.train(texts, np.arange(60) % 3, 3)
+    text = "The lovely film, and the music was dull; awful film."
+    spans = [(match.start(), match.end()) for match in re.finditer(r"\w+|[.,;]", text)]
+    scores = model.word_scores(text, spans)
+    np.testing.assert_allclose(scores.sum(0), model.logits([text])[0] - model.bias.numpy(), atol=1e-6)
+    assert abs(scores).sum(1).min() == 0 and not scores[-1].any()  # the full stop is no word of this model
+    assert abs(scores[[1, 2, 7]]).sum(1).all()

@@ -80,6 +80,34 @@ class BagOfWords:
         x = _matrix([Counter(grams(text)) for text in texts], self.features, self.idf)
         return (x @ self.weight + self.bias).double().numpy()
 
+    def word_scores(self, text: str, spans: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+        """What each word adds to the logits: its own features and half of the pairs that it is part of.
+
+        Args:
+            spans: start and end of N words in the text; they may be cut otherwise than this model cuts them.
+
+        Returns:
+            [N, K]. A word of this model counts for the span that holds its first character; over all spans the
+            scores add up to `logits - bias` where every word of the text starts in one of them.
+        """
+        (row,) = _matrix([Counter(grams(text))], self.features, self.idf).to_dense()  # [F]
+        counts = Counter(grams(text))
+        found = [(match.start(), match[0].lower()) for match in _TOKEN.finditer(text)]
+        shares = np.zeros((len(found), len(self.bias)))
+
+        def add(gram: str, places: tuple[int, ...]) -> None:
+            if (feature := self.features.get(gram)) is not None:
+                value = row[feature] * self.weight[feature] / counts[gram]  # [K], of one occurrence
+                shares[list(places)] += value.double().numpy() / len(places)
+
+        for k, (_, word) in enumerate(found):
+            add(word, (k,))
+        for k, ((_, first), (_, second)) in enumerate(pairwise(found)):
+            add(f"{first} {second}", (k, k + 1))
+        starts = np.array([start for start, _ in found])
+        inside = [(starts >= start) & (starts < end) for start, end in spans]
+        return np.array([shares[mask].sum(0) for mask in inside]).reshape(len(spans), len(self.bias))
+
 
 def grams(text: str) -> list[str]:
     """The words of a text in lower case, with `!` and `?`, and its pairs of neighbours."""
