@@ -10,6 +10,8 @@ import pytest
 
 from gatewise.data.reviews import load_reviews
 from gatewise.errors import UsageError
+from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.tasks.classify.recipe import divide
 
 QUOTED = (
     "Amazing movie! Movie was full of new surprises, audience had to hold back till the last minute to watch it. "
@@ -116,7 +118,15 @@ def test_load_reviews_returns_the_split_in_the_order_of_the_file():
         assert read.ids == [row["id"] for row in rows]
         assert read.texts == [row["text"] for row in rows]
         assert read.labels == [row["label"] for row in rows]
+        assert read.groups == [row.get("pair", row["id"]) for row in rows]
     assert load_reviews().ids == [row["id"] for row in ROWS]
+
+
+def test_a_held_out_part_has_whole_contrast_pairs():
+    inside, outside = divide(load_reviews("train"), None, ClassifyConfig(validation=0.2))
+    assert outside is not None and len(outside) == 192
+    assert set(inside.groups or []).isdisjoint(outside.groups or [])
+    assert sum(name.startswith("p") for name in outside.groups or []) >= 2
 
 
 def test_load_reviews_refuses_another_split():

@@ -30,6 +30,7 @@ class Texts:
         sha256: of the file's bytes; of a folder, over every file's name and SHA-256, in the order of names.
         text_column, label_column: the columns that were read; None for a folder or where there is none.
         notes: one sentence for everything that was left out.
+        groups: one a text; texts of one group stay on one side of every split. None: each text is its own.
     """
 
     ids: list[str]
@@ -40,6 +41,7 @@ class Texts:
     text_column: str | None = None
     label_column: str | None = None
     notes: list[str] = field(default_factory=list)
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -51,6 +53,7 @@ class Texts:
             ids=[self.ids[i] for i in indices],
             texts=[self.texts[i] for i in indices],
             labels=None if self.labels is None else [self.labels[i] for i in indices],
+            groups=None if self.groups is None else [self.groups[i] for i in indices],
         )
 
 

@@ -20,7 +20,8 @@ def load_reviews(split: Split | None = None) -> Texts:
     Args:
         split: "train" (960 reviews), "test" (240), or None for all of them.
 
-    Returns: ids "r0001" …, texts, and the labels "positive" and "negative"; `sha256` is the whole file's.
+    Returns: ids "r0001" …, texts, and the labels "positive" and "negative"; the two of a contrast pair are one group;
+        `sha256` is the whole file's.
 
     Raises:
         UsageError: another split.
@@ -38,4 +39,5 @@ def load_reviews(split: Split | None = None) -> Texts:
         sha256=hashlib.sha256(raw).hexdigest(),
         text_column="text",
         label_column="label",
+        groups=[row.get("pair", row["id"]) for row in rows],
     )

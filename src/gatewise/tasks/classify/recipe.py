@@ -109,7 +109,7 @@ def train_series(
 def divide(train: Data, validation: Data | None, config: ClassifyConfig) -> tuple[Data, Data | None]:
     """The training and the validation part; the latter is None when nothing is to be held out.
 
-    An example is one text, or one series by its ID, so no ID is on both sides.
+    An example is one text, or one series by its ID, so no ID is on both sides; nor is a group of texts.
 
     Raises:
         DataError: no labels, fewer than two, or only one example of each, so that nothing can be held out.
@@ -125,7 +125,8 @@ def divide(train: Data, validation: Data | None, config: ClassifyConfig) -> tupl
             f"{train.source}: there is one example of each of the {len(train)} labels, so none can be held out for "
             "validation; give more, or set validation to 0"
         )
-    inside, outside = split(train.labels, config.validation, config.seed)
+    groups = train.groups if isinstance(train, Texts) else None
+    inside, outside = split(train.labels, config.validation, config.seed, groups)
     return train.subset(inside.tolist()), train.subset(outside.tolist())
 
 
