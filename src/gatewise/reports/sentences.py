@@ -1,0 +1,127 @@
+"""What a layer's numbers say, in short sentences for a reader; every one is computed from the data beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.memory.time_constants import LEFT, RIGHT
+from gatewise.reports.page import Floats, LayerView, Word
+from gatewise.reports.view import printable
+
+LONGEST_WORD = 24
+"""Characters of a word that a sentence shows."""
+
+
+def gate_sentences(view: LayerView, words: Sequence[Word], unit: str = "word") -> list[str]:
+    """Two to four sentences on what the gates of a layer did, each with its most telling word and its count.
+
+    A gate counts as open above 0.9 and as shut below 0.1. Where no unit gets there, the highest (or lowest) mean over
+    the units is told.
+
+    Args:
+        words: the N words of the page; `view.positions` says which of them the layer read.
+        unit: what a step is called, "word" or "step".
+    """
+    say = _Teller(view, words, unit)
+    if view.cell == "lstm":
+        return [
+            say.most_open("i", "the input gate"),
+            say.all_the_way("f", "The forget gate"),
+            say.most_shut("f", "the forget gate"),
+            say.most_open("o", "the output gate", ", showing what was held there"),
+        ]
+    if "z" in view.gates:
+        return [
+            say.most_shut("z", "the update gate", ", letting new content in"),
+            say.all_the_way("z", "The update gate"),
+            say.most_shut("r", "the reset gate", ", making new content without the old"),
+        ]
+    return [f"A plain RNN has no gates: at every {unit} its whole state is computed anew."]
+
+
+def held_sentence(view: LayerView, words: Sequence[Word], unit: str = "word") -> str | None:
+    """The fewest words that wrote half of the memory that is read; None where the layer is not read, or has no sum."""
+    if view.edge is None or not view.edge.sum() > 0:
+        return None
+    say = _Teller(view, words, unit)
+    largest = np.argsort(-view.edge, kind="stable")
+    count = int(np.searchsorted(np.cumsum(view.edge[largest], dtype=np.float64), 0.5 * view.edge.sum())) + 1
+    count = min(count, len(largest))
+    shown = [say.named(int(t)) for t in largest[:3]]
+    some = ", ".join(shown[:count]) if count <= 3 else f"most at {shown[0]}"
+    share = float(view.edge[largest[:count]].sum() / view.edge.sum())
+    return f"{share:.0%} of what is read was written at {count} of {_number(len(view.edge), unit)}: {some}."
+
+
+class _Teller:
+    """Sentences on one layer."""
+
+    def __init__(self, view: LayerView, words: Sequence[Word], unit: str) -> None:
+        self.view, self.words, self.unit = view, words, unit
+        self.units = view.memory.shape[1]
+
+    def named(self, t: int) -> str:
+        """Step t of the layer by its word, with its number where the same word stands at several places."""
+        at = int(self.view.positions[t])
+        text = self.words[at].text
+        if self.unit != "word":
+            return f"{self.unit} {_short(text)}"
+        again = sum(word.text == text for word in self.words) > 1
+        return f"'{_short(text)}'" + (f" ({self.unit} {at + 1})" if again else "")
+
+    def most_open(self, gate: str, name: str, so: str = "") -> str:
+        """Where most units were above 0.9."""
+        values = self.view.gates[gate]
+        return self._most(f"{name} opened", f"above {RIGHT:g}", so, values, values > RIGHT)
+
+    def most_shut(self, gate: str, name: str, so: str = "") -> str:
+        """Where most units were below 0.1."""
+        values = self.view.gates[gate]
+        return self._most(f"{name} closed", f"below {LEFT:g}", so, -values, values < LEFT)
+
+    def _most(self, what: str, bound: str, so: str, strength: Floats, hits: NDArray[np.bool_]) -> str:
+        counts, means = hits.sum(1), strength.mean(1, dtype=np.float64)
+        t = int(np.lexsort((-means, -counts))[0])  # by count, then by mean, then the first
+        place, alone = f"At {self.named(t)} {what}", len(counts) == 1
+        if counts[t] == 0:
+            end = "." if alone else f" at any {self.unit}."
+            return f"{place} most, to {abs(means[t]):.2f} on average; no unit went {bound}{end}"
+        end = "." if alone else f"; at no other {self.unit} in more."
+        return f"{place} {bound} in {counts[t]} of {_number(self.units, 'unit')}{so}{end}"
+
+    def all_the_way(self, gate: str, name: str) -> str:
+        """How many units kept their memory throughout, and how long such a memory lasts."""
+        stood = (self.view.gates[gate] > RIGHT).all(0)
+        count = int(stood.sum())
+        who = ("a unit", "it", "they")[min(count, 2)]
+        lives = self.view.half_lives[stood] if count else self.view.half_lives
+        life = float(np.quantile(lives, 0.5, method="lower"))
+        holds = f"{who} hold" + ("" if count > 1 else "s")
+        if math.isinf(life):
+            rest = f"what {holds} does not fade"
+        else:
+            gone = "is gone" if life <= len(self.view.positions) else "would be gone"
+            median = " (median)" if len(lives) > 1 else ""
+            rest = f"half of what {holds} {gone} after {_duration(life, self.unit)}{median}"
+        where = f"{count} of {_number(self.units, 'unit')}" if count else "no unit"
+        return f"{name} stood above {RIGHT:g} in {where} all the way; {rest}."
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= LONGEST_WORD else shown[: LONGEST_WORD - 1] + "…"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def _duration(steps: float, unit: str) -> str:
+    if steps < 0.05:
+        return f"less than 0.1 {unit}s"
+    shown = f"{steps:.1f}" if steps < 9.95 else f"{steps:,.0f}"
+    return f"{shown} {unit}" + ("" if shown == "1.0" else "s")
