@@ -60,6 +60,14 @@ def test_calibration_error_of_a_written_out_example():
     assert ClassCounts.of(np.log(p), targets).calibration_error == pytest.approx(expected, abs=1e-12)
 
 
+def test_calibration_of_the_same_example_is_a_row_a_bin_that_has_examples():
+    p = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 2)
+    counts = ClassCounts.of(np.log(p), np.array([0, 0, 0, 1, 0, 1]))
+    for row, expected in zip(counts.calibration, [(0.6, 1 / 2, 2), (0.9, 3 / 4, 4)], strict=True):
+        assert row == pytest.approx(expected, abs=1e-12)
+    assert counts.figures(["a", "b"])["calibration"] == [list(row) for row in counts.calibration]
+
+
 def test_bins_include_their_upper_end():
     # Four equal logits: confidence is exactly 1/4; two: 1/2. 1/4 lies in bin 4 of 15, 1/2 in bin 8; 1 in the last.
     assert ClassCounts.of(np.zeros((1, 4)), np.array([0])).bins[3].tolist() == [1, 0.25, 1]

@@ -81,6 +81,11 @@ class ClassCounts:
         """
         return float(np.abs(self.bins[:, 2] - self.bins[:, 1]).sum() / self.total)
 
+    @property
+    def calibration(self) -> list[tuple[float, float, int]]:
+        """Of each bin that has examples: mean highest probability, share of right answers, number of examples."""
+        return [(float(p / n), float(right / n), int(n)) for n, p, right in self.bins if n]
+
     def per_class(self) -> dict[str, Floats]:
         """Precision, recall and F1 of each class, [K]; 0 where nothing was predicted or nothing occurred."""
         hits = np.diag(self.confusion).astype(np.float64)
@@ -112,6 +117,7 @@ class ClassCounts:
             },
             "labels": list(labels),
             "confusion": self.confusion.tolist(),
+            "calibration": [list(row) for row in self.calibration],
         }
 
 
