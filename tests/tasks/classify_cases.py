@@ -56,3 +56,20 @@ def as_series(values, labels, source="beats.csv"):
     times = [np.arange(len(one), dtype=float) for one in values]
     names = ["a", "b", "c"][: values[0].shape[1]]
     return Series([f"s{k}" for k in range(len(values))], values, times, list(labels), names, source, "1" * 64)
+
+
+def lstm_in_numpy(model, text):
+    """The one-layer LSTM of a model over a text in float64, from its parameters; gates, c and h of every step."""
+    ids = model.encoder.full([text])[0]
+    x = model.network.embedding.words.weight.detach().double().numpy()[ids]
+    p = {name: value.detach().double().numpy() for name, value in model.network.recurrent.named_parameters()}
+    H = p["weight_hh_l0"].shape[1]
+    h, c, steps = np.zeros(H), np.zeros(H), []
+    for row in x:
+        a = p["weight_ih_l0"] @ row + p["weight_hh_l0"] @ h + p["bias_ih_l0"] + p["bias_hh_l0"]
+        i, f, o = (1 / (1 + np.exp(-a[k * H : (k + 1) * H])) for k in (0, 1, 3))
+        g = np.tanh(a[2 * H : 3 * H])
+        c = f * c + i * g
+        h = o * np.tanh(c)
+        steps.append({"i": i, "f": f, "o": o, "g": g, "c": c, "h": h})
+    return steps

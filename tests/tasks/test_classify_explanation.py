@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from classify_cases import SMALL, as_series, as_texts, reviews, waves
+from classify_cases import SMALL, as_series, as_texts, lstm_in_numpy, reviews, waves
 
 from gatewise.errors import UsageError
 from gatewise.tasks.classify.classifier import Classifier
@@ -44,27 +44,10 @@ def test_pushes_and_bias_add_up_to_the_log_odds(cell, bidirectional, pooling):
         assert found.initial == 0
 
 
-def forward_in_numpy(model, text):
-    """A one-layer LSTM over ids in float64, from its parameters; every gate of every step, and c and h."""
-    ids = model.encoder.full([text])[0]
-    x = model.network.embedding.words.weight.detach().double().numpy()[ids]
-    p = {name: value.detach().double().numpy() for name, value in model.network.recurrent.named_parameters()}
-    H = p["weight_hh_l0"].shape[1]
-    h, c, steps = np.zeros(H), np.zeros(H), []
-    for row in x:
-        a = p["weight_ih_l0"] @ row + p["weight_hh_l0"] @ h + p["bias_ih_l0"] + p["bias_hh_l0"]
-        i, f, o = (1 / (1 + np.exp(-a[k * H : (k + 1) * H])) for k in (0, 1, 3))
-        g = np.tanh(a[2 * H : 3 * H])
-        c = f * c + i * g
-        h = o * np.tanh(c)
-        steps.append({"i": i, "f": f, "o": o, "g": g, "c": c, "h": h})
-    return steps
-
-
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_held_and_push_are_the_double_sums_of_their_definitions(pooling):
     model = fitted(pooling=pooling)
-    steps = forward_in_numpy(model, TEXT)
+    steps = lstm_in_numpy(model, TEXT)
     T = len(steps)
     a = np.eye(T)[-1] if pooling == "last" else np.full(T, 1 / T)
     weight = model.network.output.weight.detach().double().numpy()

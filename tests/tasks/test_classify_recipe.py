@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from classify_cases import SMALL, as_series, as_texts, reviews, waves
+from classify_cases import SMALL, as_series, as_texts, lstm_in_numpy, reviews, waves
 
 from gatewise.errors import DataError, GatewiseError, RunError, UsageError
-from gatewise.tasks.classify import recipe
+from gatewise.tasks.classify import measuring, recipe
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.recipe import divide, train_series, train_texts
@@ -154,6 +154,49 @@ def test_a_validation_part_of_ones_own():
     assert "validation: 2 empty texts left out" in run(config=replace(CONFIG, epochs=1), validation=own).notes
     with pytest.raises(DataError, match=r"mine.csv, id r1: the label 'meh' is not among .* \(neg, pos\)"):
         run(validation=as_texts(["a film", "a film"], ["pos", "meh"], "mine.csv"))
+
+
+def test_simpler_models_are_measured_on_the_validation_part(monkeypatch):
+    texts, labels = reviews()
+    fitted = run(as_texts(texts[:100] + texts[1::2], labels[:100] + labels[1::2]))  # 50 neg, 110 pos
+    counted = fitted.metrics["validation"]["classes"]
+    share = counted["pos"]["support"] / fitted.metrics["validation"]["examples"]
+    assert fitted.metrics["baselines"] == {"majority label": pytest.approx(share), "bag of words": 1.0}
+    assert share > 0.6
+    monkeypatch.setattr(measuring, "MOST_CHARACTERS", 1000)
+    assert run(config=replace(CONFIG, epochs=1)).metrics["baselines"] == {
+        "majority label": 0.5,
+        "bag of words": None,
+    }
+    series = train_series(as_series(*waves()), replace(CONFIG, epochs=1), progress=None)
+    assert series.metrics["baselines"] == {"majority label": 0.5}
+    assert "baselines" not in run(config=replace(CONFIG, epochs=1), baselines=False).metrics
+    assert "baselines" not in run(config=replace(CONFIG, epochs=1, validation=0.0)).metrics
+
+
+def test_half_lives_before_and_after_training_are_those_of_the_definition():
+    data = as_texts(*reviews())
+    still = run(data, replace(CONFIG, epochs=1, learning_rate=1e-12)).metrics["half_lives"]
+    fitted = run(data, replace(CONFIG, epochs=4))
+    found = fitted.metrics["half_lives"]
+    assert (found["part"], found["examples"]) == ("validation", 12)
+    assert list(found["before"]) == list(found["after"]) == ["layer 0"]
+    np.testing.assert_allclose(found["before"]["layer 0"], still["after"]["layer 0"], rtol=1e-4)
+    held_out = divide(data, None, CONFIG)[1]
+    forget = np.array([step["f"] for text in held_out.texts for step in lstm_in_numpy(fitted, text)])
+    np.testing.assert_allclose(found["after"]["layer 0"], np.log(0.5) / np.log(forget).mean(0), rtol=1e-4)
+    assert max(abs(np.array(found["after"]["layer 0"]) - found["before"]["layer 0"])) > 0.1
+
+
+def test_half_lives_have_every_layer_that_keeps_and_none_for_a_unit_that_never_forgets():
+    found = run(config=replace(CONFIG, cell="rnn+gru+lstm", bidirectional=True, epochs=1, validation=0.0))
+    lives = found.metrics["half_lives"]
+    assert (lives["part"], lives["examples"]) == ("training", 64)
+    assert list(lives["after"]) == ["layer 1", "layer 1, reverse", "layer 2", "layer 2, reverse"]
+    assert {len(units) for units in lives["after"].values()} == {12}
+    always = run(config=replace(CONFIG, forget_bias=20.0, epochs=1)).metrics["half_lives"]
+    assert None in always["before"]["layer 0"]
+    json.dumps(always, allow_nan=False)
 
 
 def test_without_validation_the_last_weights_are_kept_and_said_so():

@@ -44,6 +44,15 @@ def test_it_names_data_split_figures_command_and_versions(fitted):
         )
 
 
+def test_it_sets_simpler_models_beside_the_figures(fitted):
+    found = fitted.metrics["baselines"]
+    sentence = "Accuracy of simpler models on the same part: majority label {:.4f}; bag of words {:.4f}."
+    assert sentence.format(found["majority label"], found["bag of words"]) in card(fitted)
+    long = card(fitted, baselines={"majority label": 0.5, "bag of words": None})
+    assert "majority label 0.5000; the bag of words was left out, for the training text is long" in long
+    assert "simpler models" not in card(fitted, baselines={})
+
+
 def test_limits_say_that_validation_flatters_and_what_is_unmeasured(fitted):
     assert "they flatter" in card(fitted)
     assert "has not been measured on a test set" in card(fitted)

@@ -58,6 +58,8 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     for key in ("validation", "test"):
         if key in metrics:
             lines += _table(key.capitalize(), metrics[key])
+        if key == "validation" and key in metrics:
+            lines += _baselines(metrics.get("baselines", {}))
     return lines or ["None: nothing was held out, and nothing has been evaluated."]
 
 
@@ -75,6 +77,21 @@ def _table(name: str, figures: Mapping[str, Any]) -> list[str]:
         cells = " | ".join(f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
         lines.append(f"| {code(label)} | {cells} | {row['support']:,} |")
     return [*lines, ""]
+
+
+def _baselines(accuracies: Mapping[str, float | None]) -> list[str]:
+    """One sentence on simpler models on the validation part; none where they were not measured."""
+    shown = [f"{name} {value:.4f}" for name, value in accuracies.items() if value is not None]
+    left_out = [
+        f"the {name} was left out, for the training text is long (`gatewise compare` measures it)"
+        for name, value in accuracies.items()
+        if value is None
+    ]
+    return (
+        [f"Accuracy of simpler models on the validation part: {'; '.join([*shown, *left_out])}."]
+        if shown
+        else []
+    )
 
 
 def _limits(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:

@@ -131,7 +131,7 @@ class _Comparison:
 
     def fit(self, trial: Trial) -> FittedClassifier:
         config = replace(self.config, cell=trial.model, seed=trial.seed, learning_rate=trial.tuned)
-        return train_texts(self.part(trial.size), config, progress=self.progress)
+        return train_texts(self.part(trial.size), config, progress=self.progress, baselines=False)
 
     def measure(self, trial: Trial, fitted: FittedClassifier, test: Texts) -> None:
         """Put the trial's figures on the test set into the log and in its place among the trials."""

@@ -28,17 +28,17 @@ from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextE
 from gatewise.tasks.classify.fitted import (
     FittedClassifier,
     Label,
-    calibrated_figures,
     label_indices,
     network_logits,
     pick_device,
     text_embedding,
 )
+from gatewise.tasks.classify.measuring import OBSERVED, baselines, calibrate, half_lives
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.loop import fit
-from gatewise.training.metrics import ClassCounts, fit_temperature
+from gatewise.training.metrics import ClassCounts
 from gatewise.training.options import LoopOptions, Outcome
 from gatewise.training.progress import Reporter, reporter
 
@@ -55,13 +55,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Job:
-    """What a training is told besides data and options: where to save, how to report, what to note down."""
+    """What a training is told besides data and options: where to save, how to report, what to note down.
+
+    Args:
+        baselines: whether simpler models are measured on the validation part too (`measuring.baselines`).
+    """
 
     out: str | Path | None = None
     overwrite: bool = False
     progress: str | Reporter | None = "auto"
     command: str = ""
     labels: Sequence[Label] | None = None
+    baselines: bool = True
 
 
 def train_texts(
@@ -77,7 +82,7 @@ def train_texts(
     Args:
         train: with labels; `config.validation` of it is held out by `config.seed`, stratified by label.
         validation: a part of your own for validation; nothing of `train` is then held out.
-        options: fields of `Job` (out, overwrite, progress, command, labels), or a whole `job`.
+        options: fields of `Job` (out, overwrite, progress, command, labels, baselines), or a whole `job`.
 
     Raises:
         DataError: fewer than two labels; a validation label that the training part lacks.
@@ -153,6 +158,9 @@ def _train(
         network = _network(part.arrays, encoder, len(labels), config, notes)
         for note in notes:
             report.note(note)
+        validated = held_out if held_out is not None and len(held_out.targets) else None
+        observed = validated or part
+        before = half_lives(network.train(False), encoder, observed.arrays)
         outcome = _fit(network, encoder, part, held_out, config, report, folder)
         if outcome.stopped != "finished":
             notes.append(_STOPS[outcome.stopped].format(epochs=len(outcome.history), steps=outcome.steps))
@@ -161,7 +169,18 @@ def _train(
         fitted.metrics = provenance(train, validation, config, outcome, network, given=given) | {
             "command": job.command
         }
-        _measure(fitted, held_out, notes)
+        if validated is None:
+            notes.append(_NOT_VALIDATED)
+        else:
+            fitted.metrics |= calibrate(fitted, validated.arrays, validated.targets)
+        if validated is not None and validation is not None and job.baselines:
+            fitted.metrics["baselines"] = baselines(train, validation, fitted)
+        fitted.metrics["half_lives"] = {
+            "examples": min(OBSERVED, len(observed.targets)),
+            "part": "training" if validated is None else "validation",
+            "before": before,
+            "after": half_lives(network, encoder, observed.arrays),
+        }
         fitted.metrics["notes"] = notes
         if folder:
             (folder / runs.LOG).touch()
@@ -169,6 +188,7 @@ def _train(
     return fitted
 
 
+_NOT_VALIDATED = "no validation part: weights of the last step, and probabilities that are not calibrated"
 _STOPS = {
     "interrupted": "interrupted after {steps:,} steps and {epochs} whole epochs; the best weights until then were kept",
     "minutes": "the time was over after {steps:,} steps; the best weights until then were kept",
@@ -270,19 +290,6 @@ def _class_weights(targets: NDArray[np.int64], config: ClassifyConfig) -> Tensor
     if config.class_weights == "none":
         return torch.ones(len(counts))
     return torch.from_numpy(len(targets) / (len(counts) * counts)).float()
-
-
-def _measure(fitted: FittedClassifier, validation: Part | None, notes: list[str]) -> None:
-    """Fit the temperature on the validation part and note the figures there."""
-    if validation is None or not len(validation.targets):
-        notes.append(
-            "no validation part: weights of the last step, and probabilities that are not calibrated"
-        )
-        return
-    logits = network_logits(fitted.network, fitted.encoder, validation.arrays)
-    fitted.temperature = fit_temperature(logits, validation.targets)
-    figures = calibrated_figures(logits, validation.targets, fitted.temperature, fitted.labels)
-    fitted.metrics |= {"accuracy": figures["accuracy"], "validation": figures}
 
 
 def with_data_columns(config: ClassifyConfig, data: Texts | Series) -> ClassifyConfig:
