@@ -1,25 +1,37 @@
-"""What a recurrent layer remembers: recording, the ledger, held and push, time constants."""
+"""What a recurrent layer remembers: recording, the ledger, held and push, time constants, gradients through time."""
 
+from gatewise.memory.gradient_flow import CallFlow, Flow, LayerFlow, ModuleFlow, gradient_flow
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.ledger import Ledger, ledger, memory_age, retention
 from gatewise.memory.push import PushLedger, held, push, push_ledger
+from gatewise.memory.readout import Readout, readout
 from gatewise.memory.record import record
 from gatewise.memory.time_constants import half_life, saturation, time_constants
 from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
+from gatewise.memory.variables import VariablePush, push_by_variable
 
 __all__ = [
+    "CallFlow",
     "CallTrace",
+    "Flow",
+    "LayerFlow",
     "LayerTrace",
     "Ledger",
+    "ModuleFlow",
     "ModuleTrace",
     "PushLedger",
+    "Readout",
     "Trace",
+    "VariablePush",
+    "gradient_flow",
     "half_life",
     "held",
     "ledger",
     "memory_age",
     "push",
+    "push_by_variable",
     "push_ledger",
+    "readout",
     "record",
     "retention",
     "saturation",

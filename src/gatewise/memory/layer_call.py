@@ -49,7 +49,7 @@ def read_call(opened: Opened, args: tuple[Any, ...], kwargs: dict[str, Any], res
         return LayerCall(padded, output, h0, c0, lengths.to(padded.device), x)
     batched = x.dim() == 3
     first = opened.module.batch_first and batched
-    x, output = (_time_first(t, batched, first) for t in (x, result[0]))
+    x, output = (time_first(t, batched, first) for t in (x, result[0]))
     h0, c0 = _states(opened, given.get("hx"), x, batched)
     lengths = given.get("lengths")
     if lengths is not None:
@@ -57,7 +57,7 @@ def read_call(opened: Opened, args: tuple[Any, ...], kwargs: dict[str, Any], res
     return LayerCall(x, output, h0, c0, lengths, None)
 
 
-def _time_first(tensor: Tensor, batched: bool, batch_first: bool) -> Tensor:
+def time_first(tensor: Tensor, batched: bool, batch_first: bool) -> Tensor:
     if not batched:
         return tensor.unsqueeze(1)
     return tensor.transpose(0, 1) if batch_first else tensor

@@ -8,11 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Key = int | tuple[int, Literal["reverse"]]
+from gatewise.memory.places import Key as Key
+from gatewise.memory.places import Placed
 
 
 @dataclass(frozen=True, eq=False)
-class LayerTrace:
+class LayerTrace(Placed):
     """One layer in one direction, seen from inside; gates are also attributes: `.i`, `.f`, ... and `.f_pre`.
 
     All times stand in time order, also in the reverse direction; what lies beyond a row's length is zero.
@@ -65,20 +66,6 @@ class LayerTrace:
                 )
         has = ", ".join([*self.gates, "h"] + (["c"] if self.c is not None else []))
         raise AttributeError(f"{self.label} is a {self.cell} and has no {name}; it has {has}")
-
-    @property
-    def key(self) -> Key:
-        """Its place in a call: k, or (k, "reverse")."""
-        return (self.layer, "reverse") if self.reverse else self.layer
-
-    @property
-    def label(self) -> str:
-        """Its place in words, for messages."""
-        return f"{self.path or 'the model'}, layer {self.layer}" + (" reverse" if self.reverse else "")
-
-    @property
-    def reverse(self) -> bool:
-        return self.direction == "reverse"
 
     @property
     def content_shape(self) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import UsageError
-from gatewise.memory.additive import additive, at_steps, finite_max, one_hot, read_back
+from gatewise.memory.additive import Additive, additive, at_steps, finite_max, one_hot, read_back
 from gatewise.memory.layer_trace import LayerTrace
 
 
@@ -79,6 +79,35 @@ def push_ledger(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Pu
     Raises:
         UsageError: a plain RNN; a wrong shape.
     """
+    read = reach(lt, weights, direction)
+    memory, v = read.memory, read.direction
+    pushed = (read.reach * memory.written).sum(-1)  # [T, B]
+    # A row without steps is read at its initial state, and only when the last state is read.
+    unread = (lt.full_lengths() == 0) & (weights is None)
+    from_h0 = torch.where(unread, (lt.h0.double() * v).sum(-1), 0.0)
+    initial = (read.initial * memory.initial).sum(-1) + from_h0  # [B]
+    readout = (read.reading * lt.h.double()).sum((0, 2)) + from_h0
+    residual = finite_max(pushed.sum(0) + initial - readout)
+    dtype = lt.h.dtype
+    return PushLedger(pushed.to(dtype), initial.to(dtype), readout.to(dtype), residual)
+
+
+class Reach(NamedTuple):
+    """What a write is worth to the answer; all float64.
+
+    Shape: reach Q [T, B, H]; initial, the same for the initial state, [B, H]; reading a⊙v [T, B, P], zero beyond the
+    lengths; direction v [P] or [B, P].
+    """
+
+    memory: Additive
+    reach: Tensor
+    initial: Tensor
+    reading: Tensor
+    direction: Tensor
+
+
+def reach(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Reach:
+    """`Q_s = q_s + f_{s+1}⊙Q_{s+1}` of `push_ledger`, which has the arguments and errors."""
     memory = additive(lt)
     batch, size = lt.h.shape[1:]
     if direction.shape not in ((size,), (batch, size)):
@@ -93,16 +122,7 @@ def push_ledger(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Pu
         of_memory = of_memory * lt.o.double() * _tanh_ratio(memory.content)
     else:
         of_memory = reading
-    reach, reach0 = read_back(lt, memory.keep, of_memory)
-    pushed = (reach * memory.written).sum(-1)  # [T, B]
-    # A row without steps is read at its initial state, and only when the last state is read.
-    unread = (lt.full_lengths() == 0) & (weights is None)
-    from_h0 = torch.where(unread, (lt.h0.double() * v).sum(-1), 0.0)
-    initial = (reach0 * memory.initial).sum(-1) + from_h0  # [B]
-    readout = (reading * lt.h.double()).sum((0, 2)) + from_h0
-    residual = finite_max(pushed.sum(0) + initial - readout)
-    dtype = lt.h.dtype
-    return PushLedger(pushed.to(dtype), initial.to(dtype), readout.to(dtype), residual)
+    return Reach(memory, *read_back(lt, memory.keep, of_memory), reading, v)
 
 
 def _reading_weights(lt: LayerTrace, weights: Tensor | None) -> Tensor:

@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gatewise.errors import UsageError
 from gatewise.memory.joining import join
-from gatewise.memory.layer_trace import Key, LayerTrace
+from gatewise.memory.layer_trace import LayerTrace
+from gatewise.memory.places import ByCall, ByLayer, ByPath
 from gatewise.memory.summary import html, text
 from gatewise.memory.trace_file import read, write
 
 
-class CallTrace(Mapping[Key, LayerTrace]):
+class CallTrace(ByLayer[LayerTrace]):
     """One call of a module: its layers by `[k]` (forward) and `[k, "reverse"]`."""
 
-    def __init__(self, layers: list[LayerTrace]) -> None:
-        self._layers: dict[Key, LayerTrace] = {lt.key: lt for lt in layers}
 
-    def __getitem__(self, key: Key) -> LayerTrace:
-        if key not in self._layers:
-            has = ", ".join(_in_brackets(k) for k in self._layers)
-            raise UsageError(f"no layer {_in_brackets(key)} was recorded; there are {has}")
-        return self._layers[key]
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._layers)
-
-    def __len__(self) -> int:
-        return len(self._layers)
-
-    def __repr__(self) -> str:
-        return "CallTrace(" + "; ".join(repr(lt) for lt in self.values()) + ")"
-
-
-def _in_brackets(key: Key) -> str:
-    return f"[{key}]" if isinstance(key, int) else f'[{key[0]}, "{key[1]}"]'
-
-
-class ModuleTrace:
+class ModuleTrace(ByCall[LayerTrace]):
     """All calls of one module: `.calls[n]`; `[k]` and `[k, "reverse"]` where it was called once."""
 
-    def __init__(self, path: str, calls: list[CallTrace]) -> None:
-        self.path = path
-        self.calls = calls
-
-    def __getitem__(self, key: Key) -> LayerTrace:
-        if len(self.calls) != 1:
-            raise UsageError(
-                f"{self.path or 'the model'} was called {len(self.calls)} times; "
-                "take .calls[n], or .concat() to join them along time"
-            )
-        return self.calls[0][key]
-
-    def __len__(self) -> int:
-        return len(self.calls)
+    more = "take .calls[n], or .concat() to join them along time"
 
     def concat(self) -> CallTrace:
         """The calls joined along time, where each one started from the state that the last one left.
@@ -67,32 +32,9 @@ class ModuleTrace:
             raise UsageError(f"{self.path or 'the model'} was not called")
         return CallTrace([join([call[key] for call in self.calls]) for key in self.calls[0]])
 
-    def __repr__(self) -> str:
-        return f"ModuleTrace({self.path!r}, {len(self.calls)} calls)"
 
-
-class Trace:
+class Trace(ByPath[ModuleTrace]):
     """What `record` saw: `trace[path]` is the module at that path; `.paths` lists the recurrent modules."""
-
-    def __init__(self, modules: list[ModuleTrace] | None = None) -> None:
-        self._modules = {m.path: m for m in modules or []}
-
-    @property
-    def paths(self) -> list[str]:
-        """Paths of the recurrent modules, in the model's order; "" is the model itself."""
-        return list(self._modules)
-
-    def __getitem__(self, path: str) -> ModuleTrace:
-        if path not in self._modules:
-            known = ", ".join(map(repr, self.paths))
-            raise UsageError(f"nothing was recorded at {path!r}; the recurrent modules are {known}")
-        return self._modules[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
 
     def layers(self) -> list[LayerTrace]:
         """Every recorded layer, by module, call, layer and direction."""

@@ -1,0 +1,223 @@
+"""How the gradient of a loss travels back through time: in full, and along the memory's highway alone.
+
+What reads a layer's outputs from outside comes from autograd, exactly; what passes from step to step inside the
+layer comes from one backward sweep over its gates, for a fused layer shows autograd nothing of that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.errors import UsageError
+from gatewise.kernels.sweep import OutputGrads, StateGrads, state_gradients
+from gatewise.kernels.weights import Weights
+from gatewise.memory.additive import at_steps, one_hot, read_back
+from gatewise.memory.in_graph import CaughtCall, Direct, direct_gradients, run_in_graph
+from gatewise.memory.layer_trace import LayerTrace
+from gatewise.memory.places import ByCall, ByLayer, ByPath, Placed
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFlow(Placed):
+    """The gradient of a loss by every state of one layer in one direction; float64, detached.
+
+    All times stand in time order, also in the reverse direction; what lies beyond a row's length is zero.
+
+    Attributes:
+        path, layer, direction, cell: as in `LayerTrace`.
+        dh: dL/dh_t, the total derivative: what reads h_t now, and through all later steps, [T, B, P].
+        dc: dL/dc_t of an LSTM, likewise (through h_t too), [T, B, H]; else None.
+        highway: the part that only the gates that keep carry back, [T, B, H]; for an LSTM of dL/dc_t (Π f), for a
+            GRU of dL/dh_t (Π z); None for a plain RNN, which has no such way.
+        lengths: [B] int64 valid steps of each row; None: all T.
+    """
+
+    path: str
+    layer: int
+    direction: Literal["forward", "reverse"]
+    cell: str
+    dh: Tensor
+    dc: Tensor | None
+    highway: Tensor | None
+    lengths: Tensor | None
+
+    def profile(self, of: Literal["h", "c", "highway"] = "h") -> Tensor:
+        """The mean size of the gradient by lag: `G(k) = mean over the rows of ‖dL/dx_{T-k}‖`, x = h or c.
+
+        Lag 0 is the last step that the layer processed in a row (in the reverse direction the first in time). A
+        row counts for the lags that it has.
+
+        Args:
+            of: "h" and "c" the full gradients, "highway" the highway part (of c for an LSTM, of h for a GRU).
+
+        Returns:
+            [T] float64; NaN at a lag that no row has.
+
+        Raises:
+            UsageError: the cell has no such gradient.
+        """
+        sizes = torch.linalg.vector_norm(self._gradient(of), dim=-1)  # [T, B]
+        steps, batch = sizes.shape
+        lengths = torch.full((batch,), steps) if self.lengths is None else self.lengths
+        lags = torch.arange(steps, device=sizes.device)[:, None]
+        has = lags < lengths.to(sizes.device)  # [T, B]
+        if not self.reverse:
+            sizes = sizes.gather(0, (lengths.to(sizes.device) - 1 - lags).clamp(min=0))
+        return sizes.masked_fill(~has, 0).sum(1) / has.sum(1)
+
+    def _gradient(self, of: str) -> Tensor:
+        known = {"h": self.dh, "c": self.dc, "highway": self.highway}
+        if of not in known:
+            raise UsageError(f"there is no profile of {of!r}; there are {', '.join(known)}")
+        gradient = known[of]
+        if gradient is None:
+            lacks = "no cell state c" if of == "c" else "no gate that keeps, so no highway"
+            raise UsageError(f"{self.label}: a {self.cell} has {lacks}")
+        return gradient
+
+    def __repr__(self) -> str:
+        steps, batch, _ = self.dh.shape
+        return f"LayerFlow({self.label}: {self.cell}, T={steps}, B={batch})"
+
+
+class CallFlow(ByLayer[LayerFlow]):
+    """The gradients of one call of a module: its layers by `[k]` (forward) and `[k, "reverse"]`."""
+
+
+class ModuleFlow(ByCall[LayerFlow]):
+    """All calls of one module: `.calls[n]`; `[k]` and `[k, "reverse"]` where it was called once."""
+
+
+class Flow(ByPath[ModuleFlow]):
+    """The gradients of a loss by every state of a model: `flow[path]` is the module at that path.
+
+    Attributes:
+        loss: the value of the loss.
+    """
+
+    def __init__(self, modules: list[ModuleFlow], loss: float) -> None:
+        super().__init__(modules)
+        self.loss = loss
+
+    def layers(self) -> list[LayerFlow]:
+        """Every layer, by module, call, layer and direction."""
+        return [lf for m in self._modules.values() for call in m.calls for lf in call.values()]
+
+    def __repr__(self) -> str:
+        return f"Flow(loss={self.loss:g}: " + "; ".join(map(repr, self.layers())) + ")"
+
+
+def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor]) -> Flow:
+    """dL/dh_t and dL/dc_t for every step of every recurrent layer of `model`, in full and along the highway.
+
+    Full, back through the equations of the cell (U recurrent weights, da gradients of the pre-activations):
+    `dh_t = direct_t + Uᵀ da_{t+1}` (GRU: `+ z_{t+1}⊙dh_{t+1}`) and
+    `dc_t = f_{t+1}⊙dc_{t+1} + dh_t⊙o_t⊙(1 - tanh² c_t)`, where direct_t is what reads h_t from outside the layer.
+
+    Highway, what the gates that keep carry alone, LSTM: `dc_t = direct_t⊙o_t⊙(1 - tanh² c_t) + f_{t+1}⊙dc_{t+1}`; GRU:
+    `dh_t = direct_t + z_{t+1}⊙dh_{t+1}`. Within the layer: what the layers above hand down is direct to it, in full.
+
+    The model runs once, in the mode that it is in; its `.grad`s stay as they are, its weights need not require
+    gradients. Steps are swept in float64 over gates replayed from the layer's output. A plain RNN, a GRU of both
+    kinds, projections, lengths and packed input are taken; cells that are called step by step are not followed.
+
+    Args:
+        model: holds torch.nn or gatewise recurrent layers, at any depth.
+        inputs: of the model: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        loss_fn: takes what the model returns, gives a tensor of one number.
+
+    Returns:
+        The Flow; `flow[path][k]` is layer k of the module at `path`, `[k, "reverse"]` its other direction, each with
+        `.dh`, `.dc`, `.highway` and `.profile("h" | "c" | "highway")`.
+
+    Raises:
+        UsageError: no recurrent layer, or one that cannot be opened; dropout between layers in training mode; a
+            loss that is no single number or depends on no layer.
+
+    Source:
+        Werbos 1990, "Backpropagation through time"; Greff et al. 2017, "LSTM: a search space odyssey", appendix A;
+        Hochreiter & Schmidhuber 1997, section 3, for the highway ("constant error carousel").
+    """
+    output, modules, calls = run_in_graph(model, inputs)
+    with torch.inference_mode(False), torch.enable_grad():
+        loss = loss_fn(output)
+    _check(loss)
+    found = direct_gradients(loss, calls)
+    if all(direct is None for direct in found):
+        names = ", ".join(repr(o.path) for o in modules if o.is_layer)
+        raise UsageError(f"the loss does not depend on any output of the recurrent layers ({names})")
+    made: dict[str, list[CallFlow]] = {o.path: [] for o in modules if o.is_layer}
+    with torch.no_grad():
+        for call, direct in zip(calls, found, strict=True):
+            if direct is None:
+                direct = call.read_gradients([None] * len(call.outputs))
+            made[call.opened.path].append(_flow_of_call(call, direct))
+    return Flow([ModuleFlow(path, of_module) for path, of_module in made.items()], float(loss.detach()))
+
+
+def _check(loss: Any) -> None:
+    if not isinstance(loss, Tensor):
+        raise UsageError(f"loss_fn returned a {type(loss).__name__}; it must return a tensor of one number")
+    if loss.numel() != 1:
+        raise UsageError(
+            f"loss_fn returned shape {tuple(loss.shape)}; it must return one number, such as the mean"
+        )
+
+
+def _flow_of_call(call: CaughtCall, direct: Direct) -> CallFlow:
+    """From the top layer down: what a layer passes to its input is the direct gradient of the layer below."""
+    flows: list[LayerFlow] = []
+    of_output = direct.output.double()  # [T, B, D*P]
+    for layer in range(call.top, -1, -1):
+        keys = call.keys(layer)
+        below: list[Tensor] = []
+        for d, (key, of_h) in enumerate(zip(keys, of_output.chunk(len(keys), dim=-1), strict=True)):
+            k = layer * len(keys) + d
+            of_c_n = None if direct.c_n is None else direct.c_n[k].double()
+            grads = OutputGrads(of_h, None, direct.h_n[k].double(), of_c_n)
+            swept = _sweep(call.traces[key], call.weights[key], grads)
+            flows.append(_layer_flow(call.traces[key], swept, grads))
+            below.append(swept.x)
+        of_output = torch.stack(below).sum(0)
+    return CallFlow(sorted(flows, key=lambda lf: (lf.layer, lf.reverse)))
+
+
+def _sweep(lt: LayerTrace, weights: Weights, grads: OutputGrads) -> StateGrads:
+    gates = torch.cat(list(lt.gates.values()), dim=-1) if lt.gates else lt.h  # a plain RNN's only gate is h
+    return state_gradients(
+        lt.cell,
+        gates.double(),
+        None if lt.c is None else lt.c.double(),
+        lt.h.double(),
+        lt.h0.double(),
+        None if lt.c0 is None else lt.c0.double(),
+        weights.to(torch.float64),
+        lt.lengths,
+        grads,
+        reverse=lt.reverse,
+    )
+
+
+def _layer_flow(lt: LayerTrace, swept: StateGrads, grads: OutputGrads) -> LayerFlow:
+    return LayerFlow(
+        lt.path, lt.layer, lt.direction, lt.cell, swept.h, swept.c, _highway(lt, grads), lt.lengths
+    )
+
+
+def _highway(lt: LayerTrace, grads: OutputGrads) -> Tensor | None:
+    """`Q_t = direct_t + keep_{t+1}⊙Q_{t+1}`, [T, B, H]."""
+    if not lt.gates:
+        return None
+    assert grads.h_seq is not None and grads.h_n is not None
+    last = one_hot(lt, at_steps(lt, -1))  # [T, B, 1], the final state's own gradient belongs to the last step
+    direct = grads.h_seq.masked_fill(~lt.valid()[..., None], 0) + last * grads.h_n
+    if lt.c is None:
+        return read_back(lt, lt.z.double(), direct)[0]
+    direct = direct if lt.w_hr is None else direct @ lt.w_hr.double()
+    direct = direct * lt.o.double() * (1 - lt.c.double().tanh() ** 2)
+    if grads.c_n is not None:
+        direct = direct + last * grads.c_n
+    return read_back(lt, lt.f.double(), direct)[0]
