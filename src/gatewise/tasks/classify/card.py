@@ -58,8 +58,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     for key in ("validation", "test"):
         if key in metrics:
             lines += _table(key.capitalize(), metrics[key])
-        if key == "validation" and key in metrics:
-            lines += _baselines(metrics.get("baselines", {}))
+            lines += _baselines(metrics.get("baselines", {})) if key == "validation" else []
     return lines or ["None: nothing was held out, and nothing has been evaluated."]
 
 
@@ -87,11 +86,8 @@ def _baselines(accuracies: Mapping[str, float | None]) -> list[str]:
         for name, value in accuracies.items()
         if value is None
     ]
-    return (
-        [f"Accuracy of simpler models on the validation part: {'; '.join([*shown, *left_out])}."]
-        if shown
-        else []
-    )
+    sentence = f"Accuracy of simpler models on the same part: {'; '.join([*shown, *left_out])}."
+    return [sentence, ""] if shown else []
 
 
 def _limits(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:
