@@ -134,17 +134,24 @@ class Run:
     def weights(self, name: str = WEIGHTS) -> dict[str, Tensor]:
         """Every tensor of a safetensors file, all numbers finite."""
         path = self.path(name)
-        try:
-            found = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise RunError(f"{path}: not a readable safetensors file ({error})") from None
+        found = read_tensors(path)
         for key, value in found.items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise RunError(f"{path}: tensor {key!r} holds numbers that are not finite")
         return found
 
 
-def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, on the CPU."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def fill(
+    model: nn.Module, weights: Mapping[str, Tensor], path: Path, *, needed_by: str = "the configuration"
+) -> None:
     """Load `weights`, read from `path`, into a model that must have the same names, shapes and kinds of number."""
     wanted = model.state_dict()
     for key in sorted(wanted.keys() ^ weights.keys()):
@@ -154,7 +161,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     for key, value in weights.items():
         if value.shape != wanted[key].shape or value.dtype != wanted[key].dtype:
             have, need = (f"{t.dtype} {list(t.shape)}".removeprefix("torch.") for t in (value, wanted[key]))
-            raise RunError(f"{path}: tensor {key!r} is {have}; the configuration needs {need}")
+            raise RunError(f"{path}: tensor {key!r} is {have}; {needed_by} needs {need}")
     model.load_state_dict(dict(weights))
 
 
