@@ -7,6 +7,7 @@ import torch
 
 import gatewise as gw
 from gatewise.errors import UsageError
+from gatewise.layers.initialisers import rnn_identity
 
 
 def biases(layer):
@@ -111,3 +112,15 @@ def test_reset_parameters_draws_them_again():
 def test_refused(build, message):
     with pytest.raises(UsageError, match=message):
         build()
+
+
+def test_the_identity_start_copies_what_is_above_zero():
+    layer = gw.RNN(3, 5, nonlinearity="relu", dtype=torch.float64)
+    inputs = layer.weight_ih_l0.clone()
+    rnn_identity(layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+    assert torch.equal(layer.weight_ih_l0, inputs)
+    h0 = torch.tensor([[[0.0, 0.5, 1.0, 2.0, 3.0]]], dtype=torch.float64, requires_grad=True)
+    output, h_n = layer(torch.zeros(200, 1, 3, dtype=torch.float64), h0)
+    assert torch.equal(output, h0.detach().expand(200, 1, 5))
+    (gradient,) = torch.autograd.grad(h_n.sum(), h0)
+    assert torch.equal(gradient[0, 0, 1:], torch.ones(4, dtype=torch.float64))

@@ -53,3 +53,18 @@ def gru_chrono(bias_ih: Tensor, bias_hh: Tensor, horizon: int) -> None:
     with torch.no_grad():
         bias_ih[H : 2 * H] = torch.empty_like(bias_ih[:H]).uniform_(1, horizon - 1).log_()
         bias_hh[H : 2 * H] = 0
+
+
+def rnn_identity(weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor) -> None:
+    """Set a plain RNN's recurrent weights [H, H] to the identity and its biases [H] to 0, in place.
+
+    With ReLU, units that are above zero are then copied from step to step, and the error travels back through them
+    unchanged, until training moves the weights. The input weights, here as they are, are N(0, 0.001) in the paper.
+
+    Source: Le, Jaitly & Hinton 2015, "A simple way to initialize recurrent networks of rectified linear units",
+    section 3.
+    """
+    with torch.no_grad():
+        torch.nn.init.eye_(weight_hh)
+        bias_ih.zero_()
+        bias_hh.zero_()

@@ -1,0 +1,1 @@
+"""Sequences whose answer is known, to see what a recurrent layer can learn: one task a file."""
