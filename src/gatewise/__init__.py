@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatewise.kernels import backend
     from gatewise.layers import GRU, LSTM, RNN, Stack, explain_backend
     from gatewise.memory import Trace, record
+    from gatewise.reports.report import Report, report
     from gatewise.tasks.classify import Classifier, Explanation, load
 
 # Where each public name lives; imported on first use, so that the command line answers before torch has loaded.
@@ -27,6 +28,7 @@ _HOMES = {
     "LSTMCell": "gatewise.cells",
     "RNN": "gatewise.layers",
     "RNNCell": "gatewise.cells",
+    "Report": "gatewise.reports.report",
     "RunError": "gatewise.errors",
     "Stack": "gatewise.layers",
     "Trace": "gatewise.memory",
@@ -36,6 +38,7 @@ _HOMES = {
     "from_torch": "gatewise.interop",
     "load": "gatewise.tasks.classify",
     "record": "gatewise.memory",
+    "report": "gatewise.reports.report",
 }
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "GatewiseError",
     "LSTMCell",
     "RNNCell",
+    "Report",
     "RunError",
     "Stack",
     "Trace",
@@ -59,6 +63,7 @@ __all__ = [
     "load",
     "memory",
     "record",
+    "report",
 ]
 
 

@@ -18,6 +18,7 @@ from gatewise.cli.doctor import doctor
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
 from gatewise.cli.fetch import fetch
+from gatewise.cli.inspect import inspect
 from gatewise.cli.output import print_json
 from gatewise.cli.predict import predict
 from gatewise.cli.train import train
@@ -25,7 +26,7 @@ from gatewise.errors import GatewiseError
 
 FAILED, BAD_CALL, INTERRUPTED = 1, 2, 130
 
-COMMANDS = ("train", "evaluate", "predict", "explain", "compare", "demo", "fetch", "doctor")
+COMMANDS = ("train", "evaluate", "predict", "explain", "inspect", "compare", "demo", "fetch", "doctor")
 
 
 class _InOrder(TyperGroup):
@@ -47,7 +48,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(train)
-for command in (evaluate, predict, explain, compare, demo, fetch, doctor):
+for command in (evaluate, predict, explain, inspect, compare, demo, fetch, doctor):
     app.command()(command)
 
 

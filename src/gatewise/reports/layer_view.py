@@ -55,6 +55,7 @@ def layer_view(
     positions: NDArray[np.int64] | None = None,
     weights: Tensor | None = None,
     is_read: bool = True,
+    with_belt: bool = True,
     push: NDArray | Tensor | None = None,
     half_lives_before: Tensor | None = None,
 ) -> LayerView:
@@ -67,6 +68,7 @@ def layer_view(
         weights: how the answer reads the hidden states, as in `gatewise.memory.held`: None (the last state), [T, B] or
             [T, B, P], over the whole batch of `lt`.
         is_read: whether the answer reads this layer at all; if not, it has no edge and no reading.
+        with_belt: False leaves out the belt, which takes T² numbers.
         push: [T] of this row, or None.
         half_lives_before: [H] before training, or None.
 
@@ -90,7 +92,7 @@ def layer_view(
         memory=_floats(content[:, 0]),
         initial=_floats(initial[0]),
         hidden=_floats(one.h[:, 0]),
-        belt=_floats(belt(one)) if is_sum else None,
+        belt=_floats(belt(one)) if is_sum and with_belt else None,
         edge=_floats(held(one, own)[:, 0]) if is_sum and is_read else None,
         reading=_floats(_reading(one, own)) if is_read else None,
         push=None if push is None else _floats(torch.as_tensor(push)),

@@ -44,7 +44,9 @@ def gate_sentences(view: LayerView, words: Sequence[Word], unit: str = "word") -
 
 
 def held_sentence(view: LayerView, words: Sequence[Word], unit: str = "word") -> str | None:
-    """The fewest words that wrote half of the memory that is read; None where the layer is not read, or has no sum."""
+    """The fewest words that wrote half of the memory that the answer reads, or that is left at the end where no answer
+    is known; None where there is no such share.
+    """
     if view.edge is None or not view.edge.sum() > 0:
         return None
     say = _Teller(view, words, unit)
@@ -54,7 +56,15 @@ def held_sentence(view: LayerView, words: Sequence[Word], unit: str = "word") ->
     shown = [say.named(int(t)) for t in largest[:3]]
     some = ", ".join(shown[:count]) if count <= 3 else f"most at {shown[0]}"
     share = float(view.edge[largest[:count]].sum() / view.edge.sum())
-    return f"{share:.0%} of what is read was written at {count} of {_number(len(view.edge), unit)}: {some}."
+    what = "the memory at the end" if view.reading is None else "what is read"
+    return f"{share:.0%} of {what} was written at {count} of {_number(len(view.edge), unit)}: {some}."
+
+
+def sum_text(terms: Sequence[tuple[str, float]], residual: float) -> str:
+    """A page's sum in two lines: its terms, the last of which is what they come to, and what it leaves open."""
+    *parts, (name, total) = terms
+    shown = " ".join(f"{'-' if value < 0 else '+'} {abs(value):.4f} ({what})" for what, value in parts)
+    return f"{shown.removeprefix('+ ')} = {total:.4f} ({name})\nresidual {residual:.1e}"
 
 
 class _Teller:
