@@ -6,7 +6,9 @@ import torch
 import gatewise as gw
 from gatewise.errors import UsageError
 from gatewise.synthetic.reader import Reader
-from gatewise.synthetic.recall import draw, race
+from gatewise.synthetic.recall import Budget, draw, race
+
+QUICK = Budget(updates=100, learning_rate=1e-2)
 
 
 def generator(seed=0):
@@ -47,7 +49,7 @@ def test_draws_are_those_of_the_generator():
     [
         (lambda: draw(2, 0, generator=generator()), "lag is 0"),
         (lambda: draw(2, 5, generator=generator(), symbols=1), "symbols 1"),
-        (lambda: race(5, ["lstm"], updates=70), "updates is 70; it must be a multiple of 50"),
+        (lambda: Budget(updates=70), "updates is 70; it must be a multiple of 50"),
         (lambda: race(5, ["elman"]), "cell is 'elman'; it must be one of rnn, irnn, gru, lstm"),
     ],
 )
@@ -60,10 +62,10 @@ def test_a_short_lag_is_learnt_by_every_cell_and_the_same_seed_gives_the_same_cu
     torch.manual_seed(5)
     state = torch.get_rng_state()
     cells = ("rnn", "irnn", "gru", "lstm")
-    learned = race(2, cells, seed=1, updates=100, learning_rate=1e-2)
+    learned = race(2, cells, seed=1, budget=QUICK)
     assert torch.equal(torch.get_rng_state(), state)
     assert {cell: run.accuracy for cell, run in learned.items()} == dict.fromkeys(cells, 1.0)
-    again = race(2, ["gru"], seed=1, updates=100, learning_rate=1e-2)["gru"]
+    again = race(2, ["gru"], seed=1, budget=QUICK)["gru"]
     assert again.curve == learned["gru"].curve
     assert [updates for updates, _ in again.curve] == [50, 100]
 
@@ -76,7 +78,7 @@ def test_at_lag_100_the_plain_rnn_guesses_and_the_gated_cells_recall():
 
 
 def test_the_accuracy_is_the_model_s_on_sequences_it_can_be_asked_again():
-    run = race(2, ["lstm"], seed=2, updates=150, learning_rate=1e-2)["lstm"]
+    run = race(2, ["lstm"], seed=2, budget=QUICK)["lstm"]
     x, labels = draw(500, 2, generator=generator(99))
     with torch.no_grad():
         logits, (h_n, _) = run.model(x)

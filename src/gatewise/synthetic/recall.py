@@ -1,6 +1,5 @@
 """Recall: the first symbol of a sequence is to be named after a lag full of other symbols."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,6 +41,29 @@ def draw(
 
 
 @dataclass(frozen=True)
+class Budget:
+    """How each cell is trained: Adam with clipped gradients, its rate falling to 0 in a line.
+
+    Args:
+        updates: a multiple of 50, each on a batch of new sequences.
+        learning_rate: the first one. From 0.01 on, a plain RNN is lucky with some seeds.
+        hidden_size: units. batch_size: sequences in an update.
+
+    Raises:
+        UsageError: updates that are no multiple of 50.
+    """
+
+    updates: int = 300
+    learning_rate: float = 7e-3
+    hidden_size: int = 32
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.updates < EVERY or self.updates % EVERY:
+            raise UsageError(f"updates is {self.updates}; it must be a multiple of {EVERY}")
+
+
+@dataclass(frozen=True)
 class Learned:
     """What one cell came to.
 
@@ -62,67 +84,43 @@ def race(
     lag: int = 100,
     cells: Iterable[str] = ("rnn", "gru", "lstm"),
     seed: int = 0,
-    *,
-    updates: int = 300,
-    learning_rate: float = 7e-3,
-    hidden_size: int = 32,
-    batch_size: int = 64,
+    budget: Budget = Budget(),
 ) -> dict[str, Learned]:
     """Train each cell on the same fresh sequences and test it on the same unseen ones.
 
+    With the defaults, at lag 100 and for each of the seeds 0 to 4, the plain RNN guesses (an accuracy near 0.25) and
+    the GRU and the LSTM recall nearly always. The gates of these two start with chrono=lag + 1, as the lag is known;
+    with torch's start they too fail within this budget (docs/what-is-said.md).
+
     Args:
-        cells: of "rnn", "irnn", "gru", "lstm"; see `Reader`. The gates of gru and lstm start with chrono=lag + 1.
-        updates: steps of Adam, a multiple of 50, with a batch of new sequences each; the rate falls to 0.
+        cells: of "rnn", "irnn", "gru", "lstm"; see `Reader`.
+        seed: of the first weights and of all sequences.
 
     Returns: by the name of the cell. The caller's random state is left as it was.
 
     Raises:
-        UsageError: a cell that does not exist, a lag below 1, updates that are no multiple of 50.
+        UsageError: a cell that does not exist, or a lag below 1.
     """
-    return {
-        cell: learn(
-            cell,
-            lag,
-            seed,
-            updates=updates,
-            learning_rate=learning_rate,
-            hidden_size=hidden_size,
-            batch_size=batch_size,
-        )
-        for cell in cells
-    }
+    return {cell: learn(cell, lag, seed, budget, horizon=max(lag + 1, 3)) for cell in cells}
 
 
-def learn(
-    cell: str,
-    lag: int,
-    seed: int,
-    *,
-    updates: int,
-    learning_rate: float,
-    hidden_size: int,
-    batch_size: int,
-) -> Learned:
-    """One cell of a `race`."""
-    if updates < EVERY or updates % EVERY:
-        raise UsageError(f"updates is {updates}; it must be a multiple of {EVERY}")
+def learn(cell: str, lag: int, seed: int, budget: Budget, *, horizon: int | None) -> Learned:
+    """One cell of a `race`; `horizon` as in `Reader`."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = Reader(cell, 2 * SYMBOLS, hidden_size, SYMBOLS, horizon=max(lag + 1, 3))
+        model = Reader(cell, 2 * SYMBOLS, budget.hidden_size, SYMBOLS, horizon=horizon)
 
     def batches(epoch: int) -> list[tuple[Tensor, Tensor]]:
         generator = _generator(seed, epoch)
-        return [draw(batch_size, lag, generator=generator) for _ in range(EVERY)]
+        return [draw(budget.batch_size, lag, generator=generator) for _ in range(EVERY)]
 
     held_out = draw(VALIDATION, lag, generator=_generator(seed, -1))
-    options = LoopOptions(epochs=updates // EVERY, learning_rate=learning_rate, warmup=0, clip=1.0)
-    begun = time.monotonic()
+    options = LoopOptions(budget.updates // EVERY, budget.learning_rate, warmup=0, clip=1.0)
     outcome = fit(model, batches, _loss, options, evaluate=lambda m: _figures(m, held_out))
-    seconds = time.monotonic() - begun
     curve = [(int(row["step"]), row["validation_accuracy"]) for row in outcome.history]
     with torch.no_grad():
         accuracy = _figures(model, draw(TEST, lag, generator=_generator(seed, -2)))["accuracy"]
-    return Learned(accuracy, curve, seconds, model)
+    return Learned(accuracy, curve, outcome.seconds, model)
 
 
 def _generator(seed: int, part: int) -> torch.Generator:
