@@ -1,0 +1,120 @@
+// A drawing over time: two canvases, one painted once, one for what moves with the reader's choice.
+
+const plots = [];
+const NARROW = 560; // pixels of the page; below, there is less room for labels
+const WIDEST = 6000; // pixels of a drawing, however long the sequence
+let printing = false;
+
+class Plot {
+  // host: an element of class "plot"; it is labelled for those who do not see the drawing.
+  // height(axis): its height. paint(pen, axis): what stands still. mark(pen, axis): what moves.
+  // pick(x, y, axis): what a point chooses. mirrored: the labels stand at the left.
+  constructor(host, { height, paint, mark, pick = pickWord, mirrored = false }) {
+    Object.assign(this, { host, height, paint, mark, pick, mirrored, width: 0 });
+    this.still = host.appendChild(document.createElement("canvas"));
+    this.moving = host.appendChild(document.createElement("canvas"));
+    this.moving.className = "moving";
+    for (const type of ["pointermove", "pointerdown"]) {
+      this.moving.addEventListener(type, (event) => this.point(event));
+    }
+    this.moving.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") choose({ lit: false });
+    });
+    new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(host);
+    plots.push(this);
+  }
+
+  point(event) {
+    if (this.axis) choose({ ...this.pick(event.offsetX, event.offsetY, this.axis), lit: true });
+  }
+
+  // Paint again where the room has changed; a drawing in a closed part of the page has none.
+  fit() {
+    if (this.host.clientWidth && this.host.clientWidth !== this.width) this.draw();
+  }
+
+  draw() {
+    this.width = this.host.clientWidth;
+    if (!this.width) return;
+    this.axis = timeAxis(this.width, this.mirrored);
+    this.axis.height = this.height(this.axis);
+    this.host.style.height = `${this.axis.height + (this.axis.width > this.width ? 14 : 0)}px`;
+    this.paint(this.cleared(this.still), this.axis);
+    this.cleared(this.moving);
+    this.remark();
+  }
+
+  cleared(canvas) {
+    const ratio = printing ? 2 : Math.min(devicePixelRatio || 1, 3);
+    canvas.width = Math.round(this.axis.width * ratio);
+    canvas.height = Math.round(this.axis.height * ratio);
+    canvas.style.width = `${this.axis.width}px`;
+    canvas.style.height = `${this.axis.height}px`;
+    const pen = canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    return pen;
+  }
+
+  remark() {
+    if (!this.axis || !this.host.offsetParent) return;
+    const pen = this.moving.getContext("2d");
+    pen.clearRect(0, 0, this.axis.width, this.axis.height);
+    this.mark(pen, this.axis);
+  }
+}
+
+// Where each word stands: a column each, with room for an axis before and for labels after.
+function timeAxis(room, mirrored) {
+  const narrow = room < NARROW;
+  const scale = narrow ? 20 : 36;
+  const labels = narrow ? 78 : 156;
+  const count = page.words.length;
+  const least = Math.min(count <= 60 ? 8 : 2.5, WIDEST / count);
+  const column = Math.max((room - scale - labels) / count, least);
+  const left = mirrored ? labels : scale;
+  const right = left + column * count;
+  return {
+    narrow, mirrored, column, left, right, labels,
+    width: right + (mirrored ? scale : labels),
+    x: (word) => left + column * (word + 0.5),
+    word: (x) => Math.max(0, Math.min(count - 1, Math.floor((x - left) / column))),
+  };
+}
+
+function pickWord(x, y, axis) {
+  return { word: axis.word(x) };
+}
+
+// The colours of the style sheet, as they are now.
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return (name) => style.getPropertyValue(`--${name}`).trim();
+}
+
+function font(size, weight = 400) {
+  return `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+}
+
+function write(pen, text, x, y, { size = 12, colour, align = "left", baseline = "middle", weight = 400 }) {
+  pen.font = font(size, weight);
+  pen.fillStyle = colour;
+  pen.textAlign = align;
+  pen.textBaseline = baseline;
+  pen.fillText(text, x, y);
+}
+
+// The chosen word's column, from top to bottom.
+function markColumn(pen, axis, top, bottom) {
+  const colour = colours();
+  const x = axis.x(chosen.word);
+  pen.fillStyle = colour("cursor-wash");
+  if (axis.column > 5) pen.fillRect(x - axis.column / 2, top, axis.column, bottom - top);
+  pen.fillStyle = colour("cursor");
+  pen.fillRect(Math.round(x) - 0.5, top, 1, bottom - top);
+}
+
+// Text beside the drawing, in the room for labels.
+function beside(pen, axis, y, text, settings) {
+  const x = axis.mirrored ? axis.left - 10 : axis.right + 10;
+  write(pen, text, x, y, { align: axis.mirrored ? "right" : "left", ...settings });
+}
