@@ -47,13 +47,13 @@ def limits(
         ),
         (
             True,
-            f"What stands before the layer in the model is not opened: if it mixes {unit}s, as a convolution does, what "
-            f"is read at a {unit} is more than that {unit}.",
+            f"What stands before the layer in the model is not opened: if it mixes {unit}s, as a convolution does, "
+            f"what is read at a {unit} is more than that {unit}.",
         ),
         (
             layers[0].layer > 0,
-            f"An upper layer reads what the layer below made of all {unit}s so far: what it writes at a {unit} may stem "
-            "from earlier ones.",
+            f"An upper layer reads what the layer below made of all {unit}s so far: what it writes at a {unit} may "
+            "stem from earlier ones.",
         ),
         (
             any(lt.reverse for lt in layers),
