@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.memory.time_constants import LEFT, RIGHT
+from gatewise.reports.captions import count
 from gatewise.reports.page import Floats, LayerView, Word
 from gatewise.reports.view import printable
 
@@ -51,13 +52,12 @@ def held_sentence(view: LayerView, words: Sequence[Word], unit: str = "word") ->
         return None
     say = _Teller(view, words, unit)
     largest = np.argsort(-view.edge, kind="stable")
-    count = int(np.searchsorted(np.cumsum(view.edge[largest], dtype=np.float64), 0.5 * view.edge.sum())) + 1
-    count = min(count, len(largest))
-    shown = [say.named(int(t)) for t in largest[:3]]
-    some = ", ".join(shown[:count]) if count <= 3 else f"most at {shown[0]}"
-    share = float(view.edge[largest[:count]].sum() / view.edge.sum())
+    sums = np.cumsum(view.edge[largest], dtype=np.float64)
+    few = min(int(np.searchsorted(sums, 0.5 * sums[-1])) + 1, len(largest))
+    shown = [say.named(int(t)) for t in largest[: min(few, 3)]]
+    some = ", ".join(shown) if few <= 3 else f"most at {shown[0]}"
     what = "the memory at the end" if view.reading is None else "what is read"
-    return f"{share:.0%} of {what} was written at {count} of {_number(len(view.edge), unit)}: {some}."
+    return f"{sums[few - 1] / sums[-1]:.0%} of {what} was written at {few} of {count(len(view.edge), unit)}: {some}."
 
 
 def sum_text(terms: Sequence[tuple[str, float]], residual: float) -> str:
@@ -101,33 +101,29 @@ class _Teller:
             end = "." if alone else f" at any {self.unit}."
             return f"{place} most, to {abs(means[t]):.2f} on average; no unit went {bound}{end}"
         end = "." if alone else f"; at no other {self.unit} in more."
-        return f"{place} {bound} in {counts[t]} of {_number(self.units, 'unit')}{so}{end}"
+        return f"{place} {bound} in {counts[t]} of {count(self.units, 'unit')}{so}{end}"
 
     def all_the_way(self, gate: str, name: str) -> str:
         """How many units kept their memory throughout, and how long such a memory lasts."""
         stood = (self.view.gates[gate] > RIGHT).all(0)
-        count = int(stood.sum())
-        who = ("a unit", "it", "they")[min(count, 2)]
-        lives = self.view.half_lives[stood] if count else self.view.half_lives
+        number = int(stood.sum())
+        who = ("a unit", "it", "they")[min(number, 2)]
+        lives = self.view.half_lives[stood] if number else self.view.half_lives
         life = float(np.quantile(lives, 0.5, method="lower"))
-        holds = f"{who} hold" + ("" if count > 1 else "s")
+        holds = f"{who} hold" + ("" if number > 1 else "s")
         if math.isinf(life):
             rest = f"what {holds} does not fade"
         else:
             gone = "is gone" if life <= len(self.view.positions) else "would be gone"
             median = " (median)" if len(lives) > 1 else ""
             rest = f"half of what {holds} {gone} after {_duration(life, self.unit)}{median}"
-        where = f"{count} of {_number(self.units, 'unit')}" if count else "no unit"
+        where = f"{number} of {count(self.units, 'unit')}" if number else "no unit"
         return f"{name} stood above {RIGHT:g} in {where} all the way; {rest}."
 
 
 def _short(text: str) -> str:
     shown = printable(text)
     return shown if len(shown) <= LONGEST_WORD else shown[: LONGEST_WORD - 1] + "…"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _duration(steps: float, unit: str) -> str:
