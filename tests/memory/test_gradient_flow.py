@@ -365,6 +365,35 @@ def test_modules_in_a_row_and_calls_that_carry_a_state_are_one_computation(cls):
         halves["lower"][0]
 
 
+class Seq2Seq(nn.Module):
+    """A layer reads, another one or a cell, step by step, writes."""
+
+    def __init__(self, encoder, decoder):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, x):
+        h, (h_n, c_n) = self.encoder(x)
+        if isinstance(self.decoder, nn.LSTM):
+            return self.decoder(h, (h_n, c_n))[0]
+        state, out = (h_n[0], c_n[0]), []
+        for step in h:
+            state = self.decoder(step, state)
+            out.append(state[0])
+        return torch.stack(out)
+
+
+def test_a_layer_is_followed_through_a_cell_that_is_not():
+    encoder, decoder, cell = nn.LSTM(SIZE, 5, **F64), nn.LSTM(5, 5, **F64), nn.LSTMCell(5, 5, **F64)
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in decoder.state_dict().items()})
+    x = torch.randn(T, B, SIZE, **F64)
+    expected, got = (
+        gradient_flow(Seq2Seq(encoder, d), x, lambda h: h[-1].pow(2).sum()) for d in (decoder, cell)
+    )
+    torch.testing.assert_close(got["encoder"][0].dc, expected["encoder"][0].dc, atol=1e-14, rtol=0)
+    assert got.paths == ["encoder"]
+
+
 def test_a_stack_of_mixed_cells():
     stack = gwl.Stack([gwl.GRU(SIZE, 5, **F64), gwl.LSTM(5, 5, **F64)])
     x = torch.randn(T, B, SIZE, **F64)

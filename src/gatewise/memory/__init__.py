@@ -1,6 +1,7 @@
 """What a recurrent layer remembers: recording, the ledger, held and push, time constants, gradients through time."""
 
-from gatewise.memory.gradient_flow import CallFlow, Flow, LayerFlow, ModuleFlow, gradient_flow
+from gatewise.memory.flow import CallFlow, Flow, LayerFlow, ModuleFlow
+from gatewise.memory.gradient_flow import gradient_flow
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.ledger import Ledger, ledger, memory_age, retention
 from gatewise.memory.push import PushLedger, held, push, push_ledger
