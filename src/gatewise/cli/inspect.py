@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from gatewise.cli.files import check_target
 from gatewise.cli.options import Overwrite, comma_list
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.data.lines import read_lines
+from gatewise.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -125,20 +127,36 @@ def _run(
     """The model's one call: what was seen of it, and, with a target, how its answer reads the layer."""
     import torch
 
-    from gatewise.cli.own_model import find_named, foreign_code
-    from gatewise.memory import readout as read_answer
-    from gatewise.memory import record
+    from gatewise.cli.own_model import foreign_code
+    from gatewise.memory import readout, record
 
-    chosen: Any = None
-    if target is not None:
-        chosen = int(target) if target.lstrip("+-").isdecimal() else find_named(target)
+    chosen = None if target is None else _target(target)
     with foreign_code(f"{type(model).__name__} failed on these inputs"):
-        if target is not None:
-            found = read_answer(model, inputs, chosen, at)
+        if chosen is not None:
+            found = readout(model, inputs, chosen, at)
             return found.traces, found
         with torch.no_grad(), record(model) as trace:
             model(**inputs) if isinstance(inputs, dict) else model(*inputs)
         return trace, None
+
+
+def _target(text: str) -> int | Callable[[Any], Any]:
+    """The index, or the function whose own faults are told apart from the model's."""
+    from gatewise.cli.own_model import find_named, foreign_code
+
+    if text.lstrip("+-").isdecimal():
+        return int(text)
+    function = find_named(text)
+    if not callable(function):
+        raise UsageError(
+            f"{text} is a {type(function).__name__}; a function of what the model returns is needed"
+        )
+
+    def answer(output: Any) -> Any:
+        with foreign_code(f"{text} failed on what the model returned"):
+            return function(output)
+
+    return answer
 
 
 def _own_variables(readout: Readout | None, inputs: Inputs) -> list[str] | None:
@@ -147,7 +165,8 @@ def _own_variables(readout: Readout | None, inputs: Inputs) -> list[str] | None:
         return None
     x = readout.x
     for given in inputs.values() if isinstance(inputs, dict) else inputs:
-        forms = [given[:, None]] if given.dim() == 2 else [given, given.transpose(0, 1)] * (given.dim() == 3)
+        batched = given[:, None] if given.dim() == 2 else given
+        forms = (batched, batched.transpose(0, 1)) if batched.dim() == 3 else ()  # time first, batch first
         if any(form.shape == x.shape and bool((form == x).all()) for form in forms):
             return [f"variable {k + 1}" for k in range(x.shape[2])]
     return None

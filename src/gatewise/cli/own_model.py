@@ -58,10 +58,10 @@ def find_named(name: str) -> Any:
         UsageError: the text has another form; there is no such module, or no such name in it.
         GatewiseError: the module could not be imported.
     """
-    module_name, colon, attribute = name.partition(":")
-    if not colon or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
-        file = module_name.removesuffix(".py").replace("/", ".").strip(".")
-        hint = f", such as {file}:build_model" if module_name.endswith(".py") else ""
+    module_name, _, attribute = name.partition(":")
+    is_file = module_name.endswith(".py") or "/" in module_name
+    if is_file or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
+        hint = f", such as {Path(module_name).stem}:{attribute or 'build_model'}" if is_file else ""
         raise UsageError(f"{name!r} is not of the form package.module:function{hint}")
     try:
         with foreign_code(f"importing {module_name!r} failed"):
@@ -126,18 +126,19 @@ def read_inputs(model: nn.Module, path: Path) -> tuple[Tensor, ...] | dict[str, 
     """
     tensors = read_safetensors(path, CONVERT_INPUTS)
     signature = inspect.signature(model.forward)
-    parameters = list(signature.parameters.values())
-    takes = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     holds = f"{path} holds {', '.join(sorted(tensors)) or 'no tensor'}"
     first = [name for name in tensors if name not in signature.parameters]
     if len(tensors) != 1:
         first = [name for name in first if name in FIRST]
     if parameters and parameters[0].kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
         first = []  # nothing is taken by its place
+    positional = [tensors.pop(name) for name in first]
     try:
-        bound = signature.bind(*(tensors.pop(name) for name in first), **tensors)
+        bound = signature.bind(*positional, **tensors)
     except TypeError as error:
-        raise DataError(f"{holds}; {type(model).__name__}.forward takes ({takes}): {error}") from None
+        plain = signature.replace(parameters=parameters, return_annotation=signature.empty)
+        raise DataError(f"{holds}; {type(model).__name__}.forward takes {plain}: {error}") from None
     named = dict(zip(signature.parameters, bound.args, strict=False))
     return {**named, **bound.kwargs} if bound.kwargs else bound.args
 
