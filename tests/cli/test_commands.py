@@ -285,8 +285,8 @@ def test_explain_prints_sums_that_add_up(gatewise, trained, tmp_path):
     printed = gatewise("explain", trained, text, "--target", "negative").out
     assert f"{found['score']:.4f} (score: log odds)" in printed
     html = page.read_text(encoding="utf-8")
-    assert "&lt;b&gt;boring&lt;/b&gt;" in html and "<b>" not in html
-    assert f"{found['score']:+.4f}".replace("-", "\N{MINUS SIGN}") in html
+    assert "&lt;b&gt;boring&lt;/b&gt;" in html and "<b>boring" not in html
+    assert f"gatewise explain {trained} " in html  # the command that made it
     again = gatewise("explain", trained, text, "--html", page)
     assert again.code == 1 and again.error == f"{page}: exists; name another file, or add --overwrite"
     assert gatewise("explain", trained, text, "--html", page, "--overwrite").code == 0
@@ -302,11 +302,67 @@ def test_numeric_sequences_from_training_to_explanation(gatewise, trained_beats,
     right = sum(row["label"] == truth[row["patient"]] for row in found)
     assert right == figures["confusion"][0][0] + figures["confusion"][1][1]
     why = gatewise("explain", trained_beats, beats, "--row", "s03", "--json").json
-    assert why["words"] == [str(step) for step in range(1, 9)]
+    assert why["words"] == [str(second) for second in range(8)]
     assert math.fsum(why["push"]) + why["initial"] + why["bias"] == pytest.approx(why["score"], abs=1e-5)
     called = gatewise("explain", trained_beats, beats, "--row", "s99")
     assert called.error == f"{beats}: there is no row with the id 's99'"
     assert gatewise("explain", trained_beats, beats).code == 2
+
+
+def test_explain_says_first_what_was_kept_and_whether_it_holds_up(gatewise, trained):
+    text = "There was hardly any boring moment in this fine film."
+    called = gatewise("explain", trained, text, "--json")
+    found = called.json
+    lines = gatewise("explain", trained, text).out.splitlines()
+    assert lines[0].startswith(f"answer: {found['label']}")
+    assert len(found["occlusion"]) == len(found["words"]) == len(found["push"])
+    check = found["check"]
+    assert len(found["kept"]) == check["kept"] > 0 and len(check["random"]) == 50
+    if not check["spread_out"]:
+        kept = ", ".join(found["words"][at] for at in found["kept"])
+        assert lines[1].startswith(f"It kept {check['kept']} of {len(found['words'])} words: {kept}")
+    assert f"these words only {check['only']:.1%}, without them {check['without']:.1%}, " in lines[2]
+    alone = gw.load(trained).predict_proba([" ".join(found["words"][at] for at in found["kept"])])[0]
+    assert check["only"] == pytest.approx(alone[["negative", "positive"].index(found["label"])], abs=1e-6)
+
+
+def test_explain_shows_other_runs_beside_and_refuses_those_of_other_labels(
+    gatewise, trained, trained_beats, beats, reviews, tmp_path
+):
+    run, page = tmp_path / "rnn", tmp_path / "why.html"
+    assert gatewise("train", "classify", reviews, "--out", run, *TINY, "--cell", "rnn").code == 0
+    text = "There was hardly any boring moment."
+    called = gatewise(
+        "explain", trained, text, "--beside", run, "--beside", trained, "--html", page, "--json"
+    )
+    assert called.code == 0, called.err
+    html = page.read_text(encoding="utf-8")
+    assert "LSTM (2)" in html and "RNN: " in html
+    called = gatewise("explain", trained, text, "--beside", trained_beats)
+    assert called.code == 2
+    assert called.error == (
+        "the lstm model beside the explained one has the labels down, up; it must have the same, negative, positive"
+    )
+    called = gatewise("explain", run, text)  # a plain RNN by itself: by occlusion
+    assert called.code == 0 and "plain RNN" in called.out and " occlusion" in called.out
+    assert gatewise("explain", run, text, "--json").json["push"] == []
+
+
+def test_dates_name_the_steps_of_a_sequence(gatewise, tmp_path):
+    days = [
+        [f"s{n}", f"2024-03-{day:02d}", str(day if n % 2 else -day), "up" if n % 2 else "down"]
+        for n in range(20)
+        for day in range(1, 5)
+    ]
+    table = write_table(tmp_path / "days.csv", ["who", "day", "level", "way"], days)
+    columns = ("--id", "who", "--time", "day", "--features", "level", "--label", "way")
+    assert gatewise("train", "classify", table, "--out", tmp_path / "run", *columns, *TINY).code == 0
+    found = gatewise("explain", tmp_path / "run", table, "--row", "s3", "--json").json
+    assert found["words"] == [f"2024-03-0{day}" for day in range(1, 5)]
+    hours = [[who, f"{day}T06:30", level, way] for who, day, level, way in days]
+    table = write_table(tmp_path / "hours.csv", ["who", "day", "level", "way"], hours)
+    found = gatewise("explain", tmp_path / "run", table, "--row", "s3", "--json").json
+    assert found["words"] == [f"2024-03-0{day} 06:30:00" for day in range(1, 5)]
 
 
 def test_a_folder_a_label(gatewise, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from classify_cases import SMALL, as_series, as_texts, lstm_in_numpy, reviews, waves
 
 from gatewise.errors import UsageError
+from gatewise.tasks.classify import explanation
 from gatewise.tasks.classify.classifier import Classifier
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.explanation import explain
@@ -117,13 +118,24 @@ def test_the_word_that_decides_moves_the_answer_its_way():
 def test_an_empty_text_is_the_bias_alone():
     found = explain(fitted(), "")
     assert (found.words, found.push, found.held, found.half_lives) == ([], [], [], [])
+    assert (found.kept, found.check, found.occlusion) == ([], None, [])
+    assert (found.page().layers, found.page().flows) == ([], [])
     assert found.score == pytest.approx(found.bias, abs=1e-6)
 
 
-def test_a_plain_rnn_on_top_is_refused_by_name():
-    for cell in ("rnn", "lstm+rnn"):
-        with pytest.raises(UsageError, match="is a plain RNN, which keeps no sum of what it wrote"):
-            explain(fitted(cell=cell, epochs=1), TEXT)
+@pytest.mark.parametrize("cell", ["rnn", "lstm+rnn"])
+def test_a_plain_rnn_on_top_has_no_sum_and_is_ranked_by_occlusion(cell):
+    model = train_texts(as_texts(*reviews(200)), replace(CONFIG, cell=cell, epochs=16), progress=None)
+    found = explain(model, "the film was great and it had music")
+    assert (found.held, found.push, found.gates, found.half_lives) == ([], [], {}, [])
+    assert (found.initial, found.residual) == (None, None)
+    z = logits(model, "the film was great and it had music")
+    assert found.score == pytest.approx(abs(z[1] - z[0]), abs=1e-5)
+    assert found.words[int(np.argmax(found.occlusion))] == "great"
+    strongest = np.argsort(-np.array(found.occlusion), kind="stable")[: found.check.kept]
+    assert found.kept == sorted(strongest.tolist()) and found.kept
+    assert any("plain RNN" in note and "ranked by occlusion" in note for note in found.notes)
+    assert json.loads(found.to_json())["push"] == []
 
 
 def test_an_unknown_label_is_refused_with_the_known_ones():
@@ -133,27 +145,114 @@ def test_an_unknown_label_is_refused_with_the_known_ones():
 
 def test_series_are_explained_step_by_step():
     model = train_series(as_series(*waves()), replace(CONFIG, pooling="last"), progress=None)
-    found = explain(model, waves(1)[0][0])
+    values = waves(1)[0][0]
+    found = explain(model, values)
     assert found.words == [str(k) for k in range(1, len(found.push) + 1)]
     assert abs(found.residual) <= 1e-4
+    times = explain(model, values, times=[0.5 * k for k in range(len(values))], evidence=False)
+    assert times.words[:3] == ["0", "0.5", "1"]
+    with pytest.raises(UsageError, match="times has 2 names"):
+        explain(model, values, times=[1, 2])
 
 
 def test_notes_say_what_a_reader_must_know():
     notes = explain(fitted(cell="gru+lstm", bidirectional=True, bigrams=9, epochs=1), TEXT).notes
     assert len(notes) == 3
     assert "several" in notes[0] and "from the end" in notes[1] and "pairs" in notes[2]
+    deep = train_series(as_series(*waves()), replace(CONFIG, cell="gru+lstm", epochs=1), progress=None)
+    notes = explain(deep, waves(1)[0][0]).notes
+    assert len(notes) == 2
+    assert "steps before it" in notes[0] and "no push is divided over the variables" in notes[1]
 
 
-def test_json_html_and_the_notebook_show_the_same_explanation():
+def test_kept_words_and_their_check_are_those_of_the_models_own_answers():
+    model = train_texts(as_texts(*reviews(400)), CONFIG, progress=None)
+    text = "it had music and the film was great"
+    found = explain(model, text, "pos")
+    assert [found.words[k] for k in found.kept] == ["great"]
+
+    def probability(words):
+        return model.probabilities([" ".join(words)])[0][1]
+
+    assert found.check.only == pytest.approx(probability(["great"]), abs=1e-6)
+    assert found.check.without == pytest.approx(probability(found.words[:-1]), abs=1e-6)
+    assert found.bare == pytest.approx(probability([]), abs=1e-6)
+    assert found.check.holds and not found.check.spread_out and len(found.check.random) == 50
+    z = model.logits([text, text.removeprefix("it ")])
+    assert found.occlusion[0] == pytest.approx((z[0] - z[1]) @ [-1, 1], abs=1e-5)
+
+
+def test_what_was_kept_is_told_by_its_place_among_all_words():
+    model = train_texts(
+        as_texts(*reviews(400)), replace(CONFIG, max_length=5, truncate="tail"), progress=None
+    )
+    found = explain(model, "it had music and the film was and it great", "pos")
+    assert found.kept == [9] and found.cut[:5] == [True] * 5
+    assert found.occlusion[:5] == [0] * 5 and found.occlusion[9] == max(found.occlusion) > 0
+
+
+def test_without_evidence_there_is_one_pass_and_the_same_sum(monkeypatch):
+    model = fitted()
+    whole = explain(model, TEXT)
+    monkeypatch.setattr(explanation, "gather", lambda *a, **k: pytest.fail("left words out"))
+    monkeypatch.setattr(explanation, "flow_curves", lambda *a, **k: pytest.fail("followed the gradient"))
+    found = explain(model, TEXT, evidence=False)
+    assert (found.kept, found.check, found.bare, found.occlusion) == ([], None, None, [])
+    assert replace(whole, kept=[], check=None, bare=None, occlusion=[]) == found
+    assert found.page().check is None and found.page().flows == []
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_flow_curves_are_the_gradients_of_an_unrolled_network(cell):
+    model = fitted(cell=cell, epochs=2)
+    p = {name: value.detach().double() for name, value in model.network.recurrent.named_parameters()}
+    ids = torch.from_numpy(model.encoder.full([TEXT])[0].astype(np.int64))
+    x = model.network.embedding.words.weight.detach().double()[ids]
+    h = c = torch.zeros(12, dtype=torch.float64, requires_grad=True)
+    carried = []
+    for row in x:
+        a = p["weight_ih_l0"] @ row + p["weight_hh_l0"] @ h + p["bias_ih_l0"] + p["bias_hh_l0"]
+        if cell == "lstm":
+            i, f, g, o = a.chunk(4)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        else:
+            h = a.tanh()
+        carried.append(c if cell == "lstm" else h)
+    weight = model.network.output.weight.detach().double()
+    gradients = torch.autograd.grad((weight[0] - weight[1]) @ h, carried)
+    (curve,) = explain(model, TEXT, "neg").page().flows
+    expected = [float(g.norm()) for g in reversed(gradients)]
+    np.testing.assert_allclose(curve.full, expected, rtol=1e-4)
+    assert curve.name == cell.upper() and (curve.highway is None) == (cell == "rnn")
+
+
+def test_curves_of_other_runs_stand_beside():
+    model, other = fitted(cell="gru+lstm", bidirectional=True, epochs=1), fitted(cell="rnn", epochs=1)
+    flows = explain(model, TEXT, beside=[other, other, fitted(epochs=1)]).page().flows
+    assert [flow.name for flow in flows] == ["GRU+LSTM", "RNN", "RNN (2)", "LSTM"]
+    assert (
+        flows[1].full
+        == flows[2].full
+        == explain(other, TEXT, flows and explain(model, TEXT).label).page().flows[0].full
+    )
+    with pytest.raises(
+        UsageError, match="the gru model beside the explained one has the labels neg, pos, so"
+    ):
+        explain(model, TEXT, beside=[fitted(labels=["neg", "pos", "so"] * 20, cell="gru", epochs=1)])
+
+
+def test_json_holds_all_values_but_what_only_the_page_needs():
     texts, labels = reviews(60)
-    found = Classifier(**SMALL | {"epochs": 2}).fit(texts, labels).explain("a <script>alert(1)</script> film")
+    model = Classifier(**SMALL | {"epochs": 2}).fit(texts, labels)
+    found = model.explain("a <script>alert(1)</script> film", beside=[model])
     values = json.loads(found.to_json())
     assert values["push"] == found.push and values["words"] == found.words
+    assert values["kept"] == found.kept and values["occlusion"] == found.occlusion
+    assert values["check"]["random"] == found.check.random and values["check"]["holds"] == found.check.holds
+    assert "inside" not in values and "inside" not in repr(found)
     infinite = replace(found, half_lives=[float("inf"), 1.5])
     assert json.loads(infinite.to_json())["half_lives"] == [None, 1.5]
-    page = found.to_html()
-    assert "<script" not in page
-    assert found._repr_html_() == page
 
 
 def test_explaining_leaves_the_model_as_it_was():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def explain(
+    context: typer.Context,
     run: RunFolder,
     given: Annotated[str, typer.Argument(metavar="INPUT", help="A text, or a file together with --row.")],
     target: Annotated[
@@ -30,20 +33,25 @@ def explain(
     row: Annotated[
         str | None, typer.Option(metavar="ID", help="The row or sequence of a file to explain.")
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Also show how the gradient fades in this run; may be repeated."),
+    ] = None,
     text: TextColumn = None,
     id: IdColumn = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
     as_json: JsonFlag = False,
 ) -> None:
-    """Show why a run answers as it does: words shaded by what is held of them and coloured by where they push.
+    """Show why a run answers as it does: which words it kept, whether that holds up, and what each held and pushed.
 
-    Held is the share of the memory behind the answer that a word wrote; push is how far it moved the score. All
-    pushes, the initial state and the bias add up to the score.
+    Kept are the fewest words that alone keep the label at 90 % of its probability. Held is the share of the memory
+    behind the answer that a word wrote; push is how far it moved the score. All pushes, the initial state and the bias
+    add up to the score.
 
     Example: [bold]gatewise explain runs/reviews "There was hardly any boring moment." --html why.html[/bold]
     """
-    from gatewise.reports import print_explanation, render_html
+    from gatewise.reports import print_explanation
     from gatewise.tasks.classify.explanation import explain as explain_one
     from gatewise.tasks.classify.fitted import load_fitted
 
@@ -51,26 +59,41 @@ def explain(
     if html is not None:
         check_target(html, overwrite)
     fitted = load_fitted(run, device=device)
-    explanation = explain_one(fitted, _input(fitted, given, row, {"text": text, "id": id}), target)
+    x, times = _input(fitted, given, row, {"text": text, "id": id})
+    others = [load_fitted(other, device=device) for other in beside or []]
+    command = shlex.join(["gatewise", *context.obj])
+    explanation = explain_one(fitted, x, target, times=times, beside=others, command=command)
     print_explanation(explanation, out.text)
     if html is not None:
         with new_file(html, overwrite=overwrite) as stream:
-            stream.write(render_html(explanation))
+            stream.write(explanation.to_html())
         out.notes.print(f"wrote {html}")
     out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))
 
 
-def _input(fitted: FittedClassifier, given: str, row: str | None, columns: dict[str, str | None]) -> Any:
-    """The text itself, or the one of a file that `row` names."""
+def _input(
+    fitted: FittedClassifier, given: str, row: str | None, columns: dict[str, str | None]
+) -> tuple[Any, list[Any] | None]:
+    """The text itself, or the one of a file that `row` names; of a numeric sequence also the times of its steps."""
+    from gatewise.data.series import Series
+
     if row is None and not is_file(given) and not fitted.config.features:
         check_known(fitted, given)
-        return given
+        return given, None
     if row is None:
         raise UsageError("name the row of the file that is to be explained: --row ID")
     data = read_unlabelled(given, columns_for(Path(given), fitted.config, columns))
     if row not in data.ids:
         raise DataError(f"{data.source}: there is no row with the id {row!r}")
-    found = fitted.encoder.inputs(data)[data.ids.index(row)]
-    if isinstance(found, str):
+    place = data.ids.index(row)
+    found = fitted.encoder.inputs(data)[place]
+    if not isinstance(data, Series):
         check_known(fitted, found)
-    return found
+        return found, None
+    return found, _moments(data.times[place].tolist()) if data.dates else data.times[place].tolist()
+
+
+def _moments(seconds: list[float]) -> list[Any]:
+    """Seconds since 1970 as times in UTC, or as days where all are midnights."""
+    found = [datetime.fromtimestamp(second, UTC).replace(tzinfo=None) for second in seconds]
+    return [moment.date() for moment in found] if all(second % 86_400 == 0 for second in seconds) else found

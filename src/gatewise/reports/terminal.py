@@ -1,4 +1,4 @@
-"""An explanation in the terminal: shaded words, gates as rows of blocks, a table, and the sum; plain without colour."""
+"""An explanation in the terminal: what it kept, shaded words, gates as rows of blocks, a table, and the sum."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from gatewise.reports.view import (
     WordRow,
     answer,
     cautions,
+    check_sentence,
     is_answer,
+    kept_sentence,
     other_answers,
     shown_gates,
+    step_name,
     sum_terms,
     word_rows,
 )
@@ -38,9 +41,12 @@ def print_explanation(explanation: Explained, console: Console) -> None:
     rows = word_rows(explanation)
     what = "answer" if is_answer(explanation) else "explained"
     _line(console, f"{what}: {answer(explanation)}   ({other_answers(explanation)})")
+    for sentence in (kept_sentence(explanation), check_sentence(explanation)):
+        if sentence is not None:
+            _line(console, sentence)
     for caution in cautions(explanation):
         _line(console, f"caution: {caution}")
-    if console.color_system and not console.no_color:
+    if console.color_system and not console.no_color and explanation.push:
         console.print(Padding(_shaded(rows), (1, 0)), soft_wrap=False)
         _line(
             console,
@@ -81,7 +87,7 @@ def _print_gates(explanation: Explained, rows: list[WordRow], console: Console) 
     if not names:
         return
     width = max(console.width - 14, 20)
-    _line(console, "\ngates, a block for each word, from 0 (▁) to 1 (█)")
+    _line(console, f"\ngates, a block for each {step_name(explanation)}, from 0 (▁) to 1 (█)")
     for start in range(0, len(rows), width):
         piece = rows[start : start + width]
         for name in names:
@@ -93,27 +99,43 @@ def _print_gates(explanation: Explained, rows: list[WordRow], console: Console) 
 
 def _print_table(explanation: Explained, rows: list[WordRow], console: Console) -> None:
     _line(console, "")
-    shown = rows
+    shown, unit = rows, step_name(explanation)
     if len(rows) > TABLE_ROWS:
-        strongest = sorted(rows, key=lambda row: -abs(row.push))[:TABLE_ROWS]
+        strongest = sorted(rows, key=_weight)[:TABLE_ROWS]
         shown = sorted(strongest, key=lambda row: row.number)
-        _line(console, f"the {TABLE_ROWS} of {len(rows)} words that moved the answer most")
+        _line(console, f"the {TABLE_ROWS} of {len(rows)} {unit}s that moved the answer most")
+    numbers = [name for name in ("held", "push", "occlusion") if getattr(explanation, name)]
     names = shown_gates(explanation)
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("#", justify="right")
-    table.add_column("word", no_wrap=True, max_width=WORD_WIDTH, overflow="ellipsis")
-    for title in ("held", "push", *names):
+    table.add_column(unit, no_wrap=True, max_width=WORD_WIDTH, overflow="ellipsis")
+    for title in (*numbers, *names):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in shown:
-        remark = "not read" if row.cut else "unknown" if row.unknown else ""
-        held = "" if math.isnan(row.held) else f"{row.held:.1%}"
+        told = [_number(name, getattr(row, name)) for name in numbers]
         gates = [f"{row.gates[name]:.2f}" if name in row.gates else "" for name in names]
-        table.add_row(str(row.number), Text(row.word), held, f"{row.push:+.3f}", *gates, remark)
+        remarks = {"kept": row.kept, "not read": row.cut, "unknown": row.unknown and not row.cut}
+        remark = ", ".join(name for name, holds in remarks.items() if holds)
+        table.add_row(str(row.number), Text(row.word), *told, *gates, remark)
     console.print(table)
 
 
+def _weight(row: WordRow) -> float:
+    """How far a word moved the answer, negative: by push, else by occlusion, else not known."""
+    known = [abs(value) for value in (row.push, row.occlusion) if math.isfinite(value)]
+    return -known[0] if known else 0.0
+
+
+def _number(name: str, value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.1%}" if name == "held" else f"{value:+.3f}"
+
+
 def _print_sum(explanation: Explained, console: Console) -> None:
+    if explanation.residual is None:
+        return
     *terms, (name, score) = sum_terms(explanation)
     parts = " ".join(f"{'-' if value < 0 else '+'} {abs(value):.4f} ({what})" for what, value in terms)
     _line(console, f"\n{parts.removeprefix('+ ')} = {score:.4f} ({name})")

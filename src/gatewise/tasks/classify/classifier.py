@@ -180,14 +180,26 @@ class Classifier:
         """Accuracy; weighted by `sample_weight` where given."""
         return float(np.average(self.predict(X) == np.asarray(y), weights=sample_weight))
 
-    def explain(self, x: Any, target: Any = None) -> Explanation:
-        """Why it answers as it does: words with held and push. See `Explanation`.
+    def explain(
+        self,
+        x: Any,
+        target: Any = None,
+        *,
+        evidence: bool = True,
+        times: Sequence[Any] | None = None,
+        beside: Sequence[Classifier] = (),
+    ) -> Explanation:
+        """Why it answers as it does: words with held and push, and what was kept. See `Explanation`.
 
         Args:
             x: one text, or one array [T, F].
             target: the label to be explained; None: the predicted one.
+            evidence: also find what it kept, test that, and leave out every word in turn; False is quicker.
+            times: of an array, the time of each step.
+            beside: classifiers of the same labels, whose gradients are shown beside this one's.
         """
-        return explain(self.fitted, x, target)
+        others = [classifier.fitted for classifier in beside]
+        return explain(self.fitted, x, target, evidence=evidence, times=times, beside=others)
 
     def evaluate(self, X: Sequence[Any], y: Sequence[Any]) -> dict[str, Any]:
         """Accuracy, F1, confusion matrix, loss and calibration error on labelled data."""

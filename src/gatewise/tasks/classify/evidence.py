@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.reports.page import Check
+from gatewise.reports.view import SUFFICES
 from gatewise.tasks.classify.deletion import calibrated, contrast, variants
 from gatewise.tasks.classify.fitted import FittedClassifier
 
-SHARE = 0.9
-"""Of the full probability: what the kept steps alone must reach."""
 DRAWS = 50
 BEATEN = 0.95
 """Of the random draws: those that must lower the probability less than leaving out the kept steps does."""
@@ -73,7 +72,7 @@ def evidence(
     ranking = occlusion if push is None else np.asarray(push, np.float64)
     if steps == 0 or len(ranking) == 0:
         return None
-    kept, only = _smallest_set(fitted, array, ranking, chosen, SHARE * probability)
+    kept, only = _smallest_set(fitted, array, ranking, chosen, SUFFICES * probability)
     left_out = np.zeros((2, steps), bool)
     left_out[0], left_out[1, kept] = True, True
     left_out = np.concatenate([left_out, _other_sets(left_out[1], draws, seed)])

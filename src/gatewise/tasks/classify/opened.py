@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gatewise.data.tokenizer import kept_positions
-from gatewise.memory import LayerTrace, Trace, record
+from gatewise.memory import LayerTrace, Trace, held, push_ledger, record
 from gatewise.tasks.classify.fitted import FittedClassifier
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,16 @@ class Opened:
         *_, last = self.layers.values()
         return [lt for lt in self.layers.values() if (lt.path, lt.layer) == (last.path, last.layer)]
 
+    def weights(self, place: int) -> Tensor:
+        """`reading` of direction `place` of the top layer: [T, 1] or [T, 1, H]."""
+        return self.reading if self.reading.dim() == 2 else self.of_direction(place, self.reading)
+
+    def over_all(self, values: ArrayLike) -> list[float]:
+        """Values of the T steps that were read at their places among all N; 0 elsewhere."""
+        found = np.zeros(self.steps)
+        found[self.positions] = values
+        return found.tolist()
+
     def of_direction(self, place: int, values: Tensor) -> Tensor:
         """The share [..., H] of values [..., D·H] that belongs to direction `place` of the top layer."""
         size = values.shape[-1] // len(self.top)
@@ -65,6 +77,18 @@ def open_input(fitted: FittedClassifier, x: Any) -> Opened:
         network.pooling.weights(h, lengths),
         logits,
     )
+
+
+def sums(opened: Opened, v: Tensor) -> tuple[list[Floats], list[Floats], float]:
+    """Held and push [T] of each direction of the top layer, and what the initial states pushed; v [D·H]."""
+    shares, pushes, initial = [], [], 0.0
+    for place, lt in enumerate(opened.top):
+        a = opened.weights(place)
+        ledger = push_ledger(lt, a, opened.of_direction(place, v))
+        shares.append(held(lt, a)[:, 0].double().cpu().numpy())
+        pushes.append(ledger.push[:, 0].double().cpu().numpy())
+        initial += float(ledger.initial[0])
+    return shares, pushes, initial
 
 
 def by_depth(trace: Trace) -> dict[str, LayerTrace]:

@@ -1,16 +1,14 @@
-"""The two reports of an explanation, on one whose numbers are written out here."""
+"""An explanation in the terminal, on one whose numbers are written out here."""
 
-import base64
-import hashlib
 import io
 import re
 from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
 
-from gatewise.reports import print_explanation, render_html
+from gatewise.reports import print_explanation
+from gatewise.reports.page import Check
 from gatewise.reports.terminal import sparkline
 from gatewise.reports.view import printable, word_rows
 
@@ -43,36 +41,16 @@ class Written:
     initial: float = 0.125
     residual: float = 3e-8
     notes: tuple[str, ...] = ()
+    kept: tuple[int, ...] = ()
+    check: Check | None = None
+    bare: float | None = None
+    occlusion: tuple[float, ...] = ()
 
 
 def printed(explanation, **console) -> str:
     stream = io.StringIO()
     print_explanation(explanation, Console(file=stream, width=100, **console))
     return stream.getvalue()
-
-
-class Page(HTMLParser):
-    """Every tag with its attributes, and all text outside the style sheet."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text, self.in_style, self.open = "", False, []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.in_style = tag == "style"
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        self.in_style = False
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self.in_style:
-            self.text += data
 
 
 def test_plain_output_says_every_number_and_has_no_control_characters():
@@ -84,6 +62,85 @@ def test_plain_output_says_every_number_and_has_no_control_characters():
     assert ["1", "never", "50.0%", "+0.750", "0.00", "0.90", "0.25"] in lines
     assert ["2", "<script>alert(1)</script>", "10.0%", "-1.500", "0.50", "0.80", "0.13", "unknown"] in lines
     assert ["4", "tail", "0.0%", "+0.000", "not", "read"] in lines
+
+
+CHECK = Check(kept=2, spread_out=False, without=0.25, only=0.5, random=[0.5, 0.6, 0.4], holds=True)
+KEPT = {"kept": (0, 2), "check": CHECK, "bare": 0.125, "occlusion": (0.5, -1.25, 0.0, 0.0)}
+
+
+def test_the_first_lines_say_what_was_kept_and_whether_it_holds_up():
+    lines = printed(replace(Written(), **KEPT)).splitlines()
+    assert lines[0].startswith("answer: positive (53.1%)")
+    assert lines[1] == "It kept 2 of 3 words: never, dull."  # the fourth was not read
+    assert lines[2] == (
+        "Does it hold up? these words only 50.0%, without them 25.0%, "
+        "without 2 random words 50.0% (40.0% to 60.0% in 3 draws): it does."
+    )
+    assert lines[3].startswith("caution: 1 of 4 words were cut away")
+    rows = [line.split() for line in lines]
+    assert ["1", "never", "50.0%", "+0.750", "+0.500", "0.00", "0.90", "0.25", "kept"] in rows
+    text = printed(Written())
+    assert "It kept" not in text and "hold up" not in text and "occlusion" not in text
+
+
+def test_many_kept_words_are_not_all_listed():
+    n = 30
+    many = replace(
+        Written(),
+        words=tuple(f"w{k}" for k in range(n)),
+        spans=(),
+        held=(1 / n,) * n,
+        push=(0.1,) * n,
+        unknown=(False,) * n,
+        cut=(False,) * n,
+        gates={},
+        kept=tuple(range(14)),
+        check=replace(CHECK, kept=14),
+    )
+    assert "It kept 14 of 30 steps: w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, …\n" in printed(many)
+
+
+@pytest.mark.parametrize(
+    "check, bare, sentence",
+    [
+        (replace(CHECK, spread_out=True), 0.1, "Spread out: it needs 2 of 3 words for its answer."),
+        (
+            Check(0, True, 0.5, 0.1, [], False),
+            0.1,
+            "Spread out: no set of words that speak for positive keeps it alone.\n"
+            "caution: 1 of 4 words were cut away and not read\n",
+        ),
+        (
+            replace(CHECK, holds=False),
+            0.1,
+            "caution: leaving out the kept words lowers the probability no more than leaving out random ones does",
+        ),
+        (CHECK, 0.5, "caution: with every word left out the model still gives positive 50.0%"),
+        (
+            replace(CHECK, without=0.5),
+            0.1,
+            "caution: without the kept words the model still gives positive 50.0%",
+        ),
+    ],
+)
+def test_what_does_not_hold_up_is_a_caution(check, bare, sentence):
+    text = printed(replace(Written(), **KEPT | {"check": check, "bare": bare}))
+    assert sentence in text
+    assert ("it does not." in text) == (check.kept > 0 and not check.holds)
+    assert ("caution: no set of words" in text) == (check.kept == 0)
+
+
+def test_cautions_are_silent_where_all_is_well():
+    assert printed(replace(Written(), **KEPT)).count("caution:") == 2  # cut and unknown words
+
+
+def test_a_plain_rnn_has_a_table_of_occlusion_and_no_sum():
+    rnn = replace(Written(), **KEPT, held=(), push=(), gates={}, initial=None, residual=None)
+    for console in ({}, {"force_terminal": True, "color_system": "truecolor"}):
+        text = printed(rnn, **console)
+        assert "held" not in text and "gates" not in text and "residual" not in text and "nan" not in text
+        rows = [line.split() for line in text.splitlines()]
+        assert ["2", "<script>alert(1)</script>", "-1.250", "unknown"] in rows
 
 
 def test_plain_output_carries_the_sum_and_the_cautions():
@@ -149,7 +206,7 @@ def test_a_long_text_shows_the_words_that_moved_the_answer_most():
         gates={"i": [0.5] * n, "f": [0.5] * n, "o": [0.5] * n},
     )
     text = printed(long)
-    assert "the 60 of 90 words that moved the answer most" in text
+    assert "the 60 of 90 steps that moved the answer most" in text
     assert " w29 " not in text and " w30 " in text and " w89 " in text
 
 
@@ -164,7 +221,6 @@ def test_an_explanation_without_words_can_be_shown():
         Written(), text="", words=(), spans=(), held=(), push=(), unknown=(), cut=(), gates={"i": []}
     )
     assert "0.0000 (pushes of all words)" in printed(empty)
-    assert "<h1>positive (53.1%)</h1>" in render_html(empty)
 
 
 def test_a_label_that_was_not_chosen_is_not_called_the_answer():
@@ -175,71 +231,3 @@ def test_a_label_that_was_not_chosen_is_not_called_the_answer():
     assert "explained: positive (53.1%)" in text and "answer:" not in text.replace("model's answer", "")
     assert "caution: the model's answer is negative; this explains positive, which it did not choose" in text
     assert "(score: logit over the mean of the others)" in text
-    assert "why not this answer" in render_html(other)
-
-
-def test_html_keeps_a_script_as_text():
-    evil = "<script>alert(1)</script>"
-    page = Page(
-        render_html(replace(Written(), label=evil, predicted=evil, notes=(evil,), probabilities={evil: 1.0}))
-    )
-    assert "script" not in {tag for tag, _ in page.tags}
-    assert page.text.count(evil) >= 6  # heading, all labels, caution, note, word, table, legend, whole text
-
-
-def test_html_attributes_cannot_be_broken_out_of():
-    html = render_html(replace(Written(), words=('"><img src=x onerror=alert(1)>', "'b", "c", "d")))
-    page = Page(html)
-    assert "img" not in {tag for tag, _ in page.tags}
-    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
-
-
-def test_html_needs_nothing_else():
-    html = render_html(Written())
-    page = Page(html)
-    assert not {"script", "link", "iframe", "img", "object", "base", "form"} & {tag for tag, _ in page.tags}
-    assert not any({"href", "src", "style"} & set(attributes) for _, attributes in page.tags)
-    assert page.open == []
-    assert not re.search(r"https?:|//|url\(|@import|@font-face", html)
-
-
-def test_the_content_security_policy_allows_this_style_sheet_alone():
-    html = render_html(Written())
-    (policy,) = (a["content"] for tag, a in Page(html).tags if "http-equiv" in a)
-    style = re.search(r"<style>(.*?)</style>", html, re.S)
-    assert style and policy
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    assert policy.split("; ")[:2] == ["default-src 'none'", f"style-src 'sha256-{digest}'"]
-
-
-def test_html_shows_the_numbers():
-    page = Page(render_html(Written()))
-    assert "\nnever <script>alert(1)</script>dull tail\n" in page.text
-    flat = " ".join(page.text.split())
-    assert "positive (53.1%)" in flat
-    cells = re.findall(r'<th scope="row" class="left">([^<]*)</th><td>([^<]*)</td>', render_html(Written()))
-    assert cells[-4:] == [
-        ("pushes of all words", "−0.5000"),
-        ("initial state", "+0.1250"),
-        ("bias", "+0.5000"),
-        ("score: log odds", "+0.1250"),
-    ]
-    assert "What the sum leaves open (residual): 3.0e-08." in flat
-    assert "10.0%" in flat and "−1.500" in flat
-
-
-def test_html_draws_held_push_and_gates():
-    page = Page(render_html(Written()))
-    spans = [(a["class"] or "").split() for tag, a in page.tags if tag == "span"][:4]
-    assert spans == [
-        ["w", "h10", "for", "p5"],
-        ["w", "h2", "against", "p10", "unknown"],
-        ["w", "h8", "for", "p2"],
-        ["w", "h0", "against", "p0", "cut"],
-    ]
-    bars = [float(a["height"] or 0) for tag, a in page.tags if tag == "rect" and a["class"] == "gate"]
-    assert bars == [0.0, 20.0, 40.0, 36.0, 32.0, 28.0, 10.0, 5.0, 40.0]  # 40 high; the cut word has none
-
-
-def test_html_does_not_change_from_call_to_call():
-    assert render_html(Written()) == render_html(Written())
