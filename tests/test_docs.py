@@ -74,7 +74,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     if not _BLOCK.search(text):
         return
-    file = tmp_path / f"{page.stem}.py"
+    file = tmp_path / f"page_{page.stem}.py"  # not the name of a module of Python
     file.write_text(script(text, GIVEN.get(page.name, {})), encoding="utf-8")
     done = run(file, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -119,6 +119,18 @@ def test_a_ragged_batch_is_cut_to_the_row():
     assert sum(value for _, value in page.terms[:-1]) == pytest.approx(page.terms[-1][1], abs=1e-6)
 
 
+def test_a_projection_is_summed_too():
+    layer = gw.LSTM(F, H, proj_size=2)
+    with gw.record(layer) as trace, torch.no_grad():
+        out, _ = layer(torch.randn(T, B, F))
+    v = torch.tensor([1.0, -3.0])
+    page = gw.report(trace, target=v, row=1).page
+    assert page.layers[0].hidden.shape == (T, 2) and page.layers[0].memory.shape == (T, H)
+    assert page.terms[-1][1] == pytest.approx(float(out[-1, 1] @ v), abs=1e-6)
+    assert abs(page.residual) <= 1e-6
+    np.testing.assert_allclose([w.held for w in page.words], held(trace[""][0])[:, 1], atol=1e-7)
+
+
 def test_without_a_target_held_is_the_memory_at_the_end_and_nothing_pushes():
     net = nn.GRU(F, H)
     with gw.record(net) as trace:
