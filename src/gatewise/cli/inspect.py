@@ -184,11 +184,11 @@ def _print(page: Page, seen: Trace | CallTrace, out: Output) -> None:
         say(f"caution: {caution}")
     first = page.layers[0]
     say(f"\n{first.name}, row {dict(page.facts)['row']}")
-    held = held_sentence(first, page.words, page.unit)
-    for sentence in [*gate_sentences(first, page.words, page.unit), *([held] if held else [])]:
+    for sentence in gate_sentences(first, page.words, page.unit):
         say(f"  {sentence}")
-    if first.edge is not None:
-        say()
+    held = held_sentence(page.words, page.unit, "what is read" if page.terms else "the memory at the end")
+    if held:
+        say(f"  {held}\n")
         say(_strongest(page))
     if page.terms:
         say("\n" + sum_text(page.terms, page.residual))

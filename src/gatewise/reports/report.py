@@ -114,12 +114,15 @@ def report(
     reading = None if target is None else read_target(target, top, row, steps)
     pushed = pushes(reading, {key: ones[key] for key in top}) if reading and layers[0].gates else None
     views = [_view(lt, lt.key in top, reading, pushed) for lt in ones.values()]
+    words = _words(names, views[: len(top)], pushed)
+    if reading is None:  # held is of the memory at the end, which no answer is known to read
+        views = [replace(view, edge=None, reading=None) for view in views]
     name = layers[0].path or layers[0].cell
     page = Page(
         title=title or f"{name}, row {row}",
         heading=title or f"What {name} remembered of {steps:,} {unit}s",
         unit=unit,
-        words=_words(names, views[: len(top)], pushed),
+        words=words,
         layers=views,
         text=" ".join(names) if unit == "word" else "",
         variables=None if features is None else _variables(features, reading, pushed, layers[0]),
@@ -145,14 +148,13 @@ def _check_finite(lt: LayerTrace, row: int) -> None:
 
 
 def _view(lt: LayerTrace, is_top: bool, reading: Reading | None, pushed: Pushes | None) -> LayerView:
-    view = layer_view(
+    return layer_view(
         lt,
         weights=reading.shares(lt.key) if reading and is_top else None,
         is_read=is_top,
         with_belt=len(lt.h) <= BELT_STEPS,
         push=pushed.by_direction[lt.key] if pushed and is_top else None,
     )
-    return view if reading else replace(view, reading=None)  # without an answer nothing reads
 
 
 def _words(names: Sequence[str], tops: Sequence[LayerView], pushed: Pushes | None) -> list[Word]:

@@ -44,20 +44,19 @@ def gate_sentences(view: LayerView, words: Sequence[Word], unit: str = "word") -
     return [f"A plain RNN has no gates: at every {unit} its whole state is computed anew."]
 
 
-def held_sentence(view: LayerView, words: Sequence[Word], unit: str = "word") -> str | None:
-    """The fewest words that wrote half of the memory that the answer reads, or that is left at the end where no answer
-    is known; None where there is no such share.
-    """
-    if view.edge is None or not view.edge.sum() > 0:
+def held_sentence(words: Sequence[Word], unit: str = "word", what: str = "what is read") -> str | None:
+    """The fewest words that wrote half of the memory that `held` is of; None where there is no such share."""
+    held = np.array([word.held if word.held > 0 else 0.0 for word in words])  # nan is not above 0
+    if not held.any():
         return None
-    say = _Teller(view, words, unit)
-    largest = np.argsort(-view.edge, kind="stable")
-    sums = np.cumsum(view.edge[largest], dtype=np.float64)
+    largest = np.argsort(-held, kind="stable")
+    sums = np.cumsum(held[largest])
     few = min(int(np.searchsorted(sums, 0.5 * sums[-1])) + 1, len(largest))
-    shown = [say.named(int(t)) for t in largest[: min(few, 3)]]
+    shown = [_named(words, int(at), unit) for at in largest[: min(few, 3)]]
     some = ", ".join(shown) if few <= 3 else f"most at {shown[0]}"
-    what = "the memory at the end" if view.reading is None else "what is read"
-    return f"{sums[few - 1] / sums[-1]:.0%} of {what} was written at {few} of {count(len(view.edge), unit)}: {some}."
+    return (
+        f"{sums[few - 1] / sums[-1]:.0%} of {what} was written at {few} of {count(len(held), unit)}: {some}."
+    )
 
 
 def sum_text(terms: Sequence[tuple[str, float]], residual: float) -> str:
@@ -75,13 +74,8 @@ class _Teller:
         self.units = view.memory.shape[1]
 
     def named(self, t: int) -> str:
-        """Step t of the layer by its word, with its number where the same word stands at several places."""
-        at = int(self.view.positions[t])
-        text = self.words[at].text
-        if self.unit != "word":
-            return f"{self.unit} {_short(text)}"
-        again = sum(word.text == text for word in self.words) > 1
-        return f"'{_short(text)}'" + (f" ({self.unit} {at + 1})" if again else "")
+        """Step t of the layer by its word."""
+        return _named(self.words, int(self.view.positions[t]), self.unit)
 
     def most_open(self, gate: str, name: str, so: str = "") -> str:
         """Where most units were above 0.9."""
@@ -119,6 +113,15 @@ class _Teller:
             rest = f"half of what {holds} {gone} after {_duration(life, self.unit)}{median}"
         where = f"{number} of {count(self.units, 'unit')}" if number else "no unit"
         return f"{name} stood above {RIGHT:g} in {where} all the way; {rest}."
+
+
+def _named(words: Sequence[Word], at: int, unit: str) -> str:
+    """A word in quotes, with its number where the same word stands at several places; a step by its name."""
+    text = words[at].text
+    if unit != "word":
+        return f"{unit} {_short(text)}"
+    again = sum(word.text == text for word in words) > 1
+    return f"'{_short(text)}'" + (f" ({unit} {at + 1})" if again else "")
 
 
 def _short(text: str) -> str:
