@@ -99,8 +99,8 @@ def layer(
         edge=None if edge is None else edge.astype(np.float32),
         reading=None if reading is None else reading.astype(np.float32),
         push=None if push is None else push.astype(np.float32),
-        half_lives=half_lives.astype(np.float32),
-        half_lives_before=np.geomspace(0.5, 3, units).astype(np.float32),
+        half_lives=(half_lives if gates else np.full(units, np.nan)).astype(np.float32),
+        half_lives_before=np.geomspace(0.5, 3, units).astype(np.float32) if gates else None,
         residual=1.2e-7,
     )
 

@@ -17,6 +17,7 @@ GATE_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "z": ("update gate", "keep what is stored?"),
         "r": ("reset gate", "look back while making new content?"),
     },
+    "rnn": {},
 }
 """For each family of cells its gates in the order of the page, with a name and the question that each answers."""
 
@@ -62,7 +63,7 @@ def verdict(check: Check, unit: str) -> str:
     those = count(check.kept, unit)
     if check.holds:
         return (
-            f"It holds up. Leaving out the {those} it kept lowers the probability more than 95 % of "
+            f"It holds up. Leaving out the {those} it kept lowers the probability more than 95% of "
             "the random draws do."
         )
     return (
@@ -82,14 +83,10 @@ def _flow_sentence(flow: FlowCurve, unit: str) -> str:
     said = (
         f"{flow.name}: {count(last, unit)} back the gradient still has {share(flow.full[-1] / start)} of its first size"
         if faded is None
-        else f"{flow.name}: {count(faded, unit)} back the gradient has fallen below 1 % of its first size"
+        else f"{flow.name}: {count(faded, unit)} back the gradient has fallen below 1% of its first size"
     )
     if flow.highway is None or not flow.full[-1] > 0:
         return said + "."
     part = flow.highway[-1] / flow.full[-1]
-    if part > 1:
-        return (
-            f"{said}; the highway alone would carry {part:.1f} times as much at the far end: "
-            "the ways through the gates cancel some of it."
-        )
-    return f"{said}; the highway alone carries {share(part)} of it at the far end, and the gates the rest."
+    size = share(part) if part <= 1 else f"{part:.1f} times"
+    return f"{said}; at the far end the highway alone has {size} the size of the whole."

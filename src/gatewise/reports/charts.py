@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from gatewise.reports.page import Curve, FlowCurve
 
-LABEL_GAP = 15.0
+LABEL_GAP = 17.0
 """Smallest distance between the labels at the ends of two lines."""
+
+LONGEST_NAME = 20
+"""Characters of a line's name for which there is room beside it."""
 
 DEEPEST = 1e-12
 """What a logarithmic axis reaches down to, as a share of its largest value."""
@@ -64,7 +67,7 @@ def flow_chart(flows: Sequence[FlowCurve], unit: str) -> LineChart | None:
     high = math.ceil(math.log10(max(positive)) - 1e-9)
     low = math.floor(math.log10(max(min(positive), max(positive) * DEEPEST)) + 1e-9)
     low = min(low, high - 1)
-    left, right, top, bottom = 46.0, 430.0, 14.0, 250.0
+    left, right, top, bottom = 46.0, 350.0, 14.0, 230.0
 
     def x(lag: float) -> float:
         return left + (right - left) * lag / (longest - 1)
@@ -79,8 +82,8 @@ def flow_chart(flows: Sequence[FlowCurve], unit: str) -> LineChart | None:
     every = max(1, math.ceil((high - low) / 6))
     return LineChart(
         title=f"Size of the gradient, by how many {unit}s back, on a logarithmic scale",
-        width=600,
-        height=292,
+        width=480,
+        height=272,
         left=left,
         right=right,
         top=top,
@@ -152,9 +155,13 @@ def _labelled(drawn: Iterable[Drawn], top: float, bottom: float) -> list[Line]:
         heights[k] = min(heights[k], limit)
         limit = heights[k] - LABEL_GAP
     return [
-        Line(name, " ".join(f"{x:.1f},{y:.1f}" for x, y in points), colour % 6, dashed, at)
+        Line(_short(name), " ".join(f"{x:.1f},{y:.1f}" for x, y in points), colour % 6, dashed, at)
         for (name, points, colour, dashed), at in zip(lines, heights, strict=True)
     ]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _whole_ticks(last: int) -> list[int]:

@@ -23,6 +23,7 @@ def page_values(page: Page) -> dict[str, Any]:
     return {
         "unit": page.unit,
         "start": starting_word(page),
+        "layers": len(page.layers),
         "words": [printable(word.text) for word in page.words],
         "held": packed([word.held for word in page.words]),
         "push": packed([word.push for word in page.words]),
@@ -105,7 +106,9 @@ def retained(layer: LayerView) -> Floats | None:
 
 
 def packed(values: ArrayLike) -> str:
-    return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode()
+    with np.errstate(over="ignore"):  # beyond float32 a drawing has no room either
+        values = np.asarray(values, dtype="<f4")
+    return base64.b64encode(values.tobytes()).decode()
 
 
 def packed_or_none(values: Floats | None) -> str | None:

@@ -30,22 +30,20 @@ class Belt {
   }
 
   paint(pen, axis) {
-    const colour = colours();
-    this.paintReading(pen, axis, colour);
+    this.paintReading(pen, axis);
     const { bands } = this.stack;
     for (let band = bands - 1; band >= 0; band--) {
       pen.fillStyle = colour(this.colourOf[band]);
       pen.fill(this.outline(axis, band, 0.7));
     }
-    if (axis.column > 6) this.paintEdges(pen, axis, colour);
-    this.paintColumn(pen, colour);
-    this.paintLabels(pen, axis, colour);
+    if (axis.column > 6) this.paintEdges(pen, axis);
+    this.paintColumn(pen);
+    this.paintLabels(pen, axis);
     pen.fillStyle = colour("ink");
     pen.fillRect(axis.left, this.bottom, axis.right - axis.left, 1);
-    if (!axis.narrow) write(pen, "memory", axis.mirrored ? axis.right + 6 : 0, this.bottom - 8, { size: 10, colour: colour("soft") });
   }
 
-  paintReading(pen, axis, colour) {
+  paintReading(pen, axis) {
     const { reading, positions } = layer(this.k);
     if (!reading) return;
     const most = reading.reduce((a, b) => Math.max(a, b), 0) || 1;
@@ -57,7 +55,7 @@ class Belt {
     });
     pen.fillStyle = colour("line");
     pen.fillRect(axis.left, 22, axis.right - axis.left, 1);
-    beside(pen, axis, 15, axis.narrow ? "read" : "where the answer reads", { size: 11, colour: colour("soft") });
+    beside(pen, axis, 15, axis.narrow ? "read" : "where the answer reads", { size: 11, tone: "soft" });
   }
 
   // A band of the stream as a closed path; `under` pixels reach below it, so that no gap shows to the next.
@@ -88,7 +86,7 @@ class Belt {
     return path;
   }
 
-  paintEdges(pen, axis, colour) {
+  paintEdges(pen, axis) {
     pen.strokeStyle = colour("paper");
     pen.lineWidth = 0.8;
     for (let band = 0; band < this.stack.bands; band++) pen.stroke(this.outline(axis, band));
@@ -101,7 +99,7 @@ class Belt {
     return [this.bottom - whole * starts[band], this.bottom - whole * (starts[band] + shares[band])];
   }
 
-  paintColumn(pen, colour) {
+  paintColumn(pen) {
     if (!layer(this.k).edge) return;
     for (let band = 0; band < this.stack.bands; band++) {
       pen.fillStyle = colour(this.colourOf[band]);
@@ -122,26 +120,27 @@ class Belt {
   }
 
   // Names beside the widest bands, pushed apart where they would meet.
-  paintLabels(pen, axis, colour) {
+  paintLabels(pen, axis) {
+    this.labels = this.stack.big.map((band) => ({ band, mid: this.columnPart(band).reduce((a, b) => a + b) / 2 }));
+    this.labels.sort((a, b) => a.mid - b.mid);
+    spread(this.labels, this.top + 6, this.bottom - 4, 15);
+    for (const label of this.labels) this.paintLabel(pen, axis, label);
+  }
+
+  paintLabel(pen, axis, { band, mid, y }) {
     const hasColumn = Boolean(layer(this.k).edge);
-    const near = hasColumn ? this.column.from + this.ahead * this.column.width : this.column.from - this.ahead * 8;
-    const room = hasColumn ? axis.labels - this.column.width - 26 : axis.labels - 16;
-    const labels = this.stack.big.map((band) => ({ band, mid: this.columnPart(band).reduce((a, b) => a + b) / 2 }));
-    labels.sort((a, b) => a.mid - b.mid);
-    spread(labels, this.top + 6, this.bottom - 4, 15);
-    for (const { band, mid, y } of labels) {
-      pen.strokeStyle = colour("soft");
-      pen.lineWidth = 0.8;
-      pen.beginPath();
-      pen.moveTo(near + this.ahead * 1.5, mid);
-      pen.lineTo(near + this.ahead * 8, y);
-      pen.stroke();
-      const share = percent(this.stack.shares[band]);
-      const size = axis.narrow ? 10 : 12;
-      const name = fitting(pen, page.words[this.wordOf(band)], share, room - 10, size);
-      const align = this.ahead > 0 ? "left" : "right";
-      write(pen, name, near + this.ahead * 11, y, { size, colour: colour("ink"), align });
-    }
+    const near = this.column.from + this.ahead * (hasColumn ? this.column.width : -8);
+    const room = axis.labels - (hasColumn ? this.column.width + 24 : 16);
+    const size = axis.narrow ? 10 : 12;
+    const share = axis.narrow ? "" : percent(this.stack.shares[band]);
+    const name = fitting(pen, page.short[this.wordOf(band)], share, room, size);
+    pen.strokeStyle = colour("soft");
+    pen.lineWidth = 0.8;
+    pen.beginPath();
+    pen.moveTo(near + this.ahead * 1.5, mid);
+    pen.lineTo(near + this.ahead * 8, y);
+    pen.stroke();
+    write(pen, name, near + this.ahead * 11, y, { size, align: this.ahead > 0 ? "left" : "right" });
   }
 
   wordOf(band) {
@@ -177,48 +176,47 @@ class Belt {
     return Boolean(layer(this.k).edge) && x >= this.columnLeft() && x <= this.columnLeft() + this.column.width;
   }
 
+  // The chosen word's band in full colour, while the others stand back.
   mark(pen, axis) {
-    const colour = colours();
     const band = this.bandOf(chosen.word);
-    if (chosen.lit && band !== undefined && !printing) {
-      pen.fillStyle = colour("veil");
-      pen.fillRect(axis.left - 2, this.top - 2, axis.right - axis.left + 4, this.bottom - this.top + 2);
-      if (layer(this.k).edge) pen.fillRect(this.columnLeft() - 1, this.top - 2, this.column.width + 2, this.bottom - this.top + 2);
-      const path = this.outline(axis, band);
+    const isLit = chosen.lit && band !== undefined && !printing;
+    this.plot.still.classList.toggle("back", isLit);
+    if (isLit) {
       const isBig = this.stack.big.includes(band);
+      const path = this.outline(axis, band);
       pen.fillStyle = colour(isBig ? this.colourOf[band] : "accent");
       pen.fill(path);
+      if (layer(this.k).edge) this.fillPart(pen, band);
       pen.strokeStyle = colour("ink");
       pen.lineWidth = 1;
       pen.stroke(path);
-      if (layer(this.k).edge) {
-        pen.fillStyle = colour(isBig ? this.colourOf[band] : "accent");
-        this.fillPart(pen, band);
-      }
+      for (const label of this.labels) if (label.band === band) this.paintLabel(pen, axis, label);
     }
-    this.markNames(pen, axis, colour);
-    this.tell(band);
+    this.markNames(pen, axis);
   }
 
-  markNames(pen, axis, colour) {
+  markNames(pen, axis) {
     const y = this.bottom + 9;
-    if (axis.column >= 8) {
-      const flat = namesAreFlat(axis);
+    const flat = namesAreFlat(axis);
+    if (page.unit !== "word" && !flat) paintTimes(pen, axis, y + 22);
+    if (showsNames(axis)) {
       page.words.forEach((text, word) => {
         const isChosen = word === chosen.word && !printing;
-        const settings = { size: 11, colour: colour(isChosen ? "ink" : "soft"), weight: isChosen ? 700 : 400 };
+        const size = Math.max(9, Math.min(11, axis.column - 1));
+        const settings = isChosen ? { size, weight: 700 } : { size, tone: "soft" };
         if (flat) write(pen, text, axis.x(word), y + 4, { ...settings, align: "center" });
-        else slanted(pen, shortened(text, 14), axis.x(word), y - 2, settings);
+        else slanted(pen, shortened(text, 14), axis.x(word), y - 2, axis.column < 14 ? 90 : 60, settings);
       });
     } else if (!printing) {
       const x = Math.max(axis.left + 30, Math.min(axis.right - 30, axis.x(chosen.word)));
       pen.fillStyle = colour("ink");
       pen.fillRect(Math.round(axis.x(chosen.word)) - 0.5, this.bottom, 1, 8);
-      write(pen, shortened(page.words[chosen.word], 24), x, y + 8, { size: 12, weight: 700, colour: colour("ink"), align: "center" });
+      write(pen, shortened(page.words[chosen.word], 24), x, y + 8, { size: 12, weight: 700, align: "center" });
     }
   }
 
-  tell(band) {
+  tell() {
+    const band = this.bandOf(chosen.word);
     const name = shortened(page.words[chosen.word], 40);
     if (band === undefined) {
       this.readout.textContent = `\u201c${name}\u201d was not read.`;
@@ -292,28 +290,35 @@ function spread(labels, top, bottom, gap) {
 // A name with its share, the name cut to the room that there is.
 function fitting(pen, name, share, room, size) {
   pen.font = font(size);
-  for (let length = 18; length > 2; length--) {
+  const fits = (text) => pen.measureText(text).width <= room;
+  for (let length = 18; length > 1; length--) {
     const text = `${shortened(name, length)} ${share}`;
-    if (pen.measureText(text).width <= room) return text;
+    if (fits(text)) return text;
   }
   return share;
 }
 
-function slanted(pen, text, x, y, settings) {
+function slanted(pen, text, x, y, degrees, settings) {
   pen.save();
   pen.translate(x, y);
-  pen.rotate(-Math.PI / 3);
+  pen.rotate((-degrees * Math.PI) / 180);
   write(pen, text, 0, 0, { ...settings, align: "right" });
   pen.restore();
+}
+
+// Every word has its name where there is room; points in time have theirs if they need not be slanted.
+function showsNames(axis) {
+  return axis.column >= 7.5 && (page.unit === "word" || namesAreFlat(axis));
 }
 
 function namesAreFlat(axis) {
   return page.words.every((text) => Array.from(text).length * 8 < axis.column);
 }
 
-// Room for the words under the belt.
+// Room for the names under the belt.
 function nameRoom(axis) {
-  if (axis.column < 8 || namesAreFlat(axis)) return 26;
+  if (!showsNames(axis)) return page.unit === "word" ? 26 : 42;
+  if (namesAreFlat(axis)) return 26;
   const longest = Math.max(...page.words.map((text) => Math.min(Array.from(text).length, 14)));
   return 18 + longest * 6;
 }
@@ -322,5 +327,5 @@ function openBelt(block, k) {
   const host = block.querySelector(".belt");
   if (!host) return;
   const belt = new Belt(host, k);
-  listeners.choice.push(() => belt.plot.remark());
+  listeners.choice.push(() => chosen.layer === k && belt.tell());
 }

@@ -3,6 +3,7 @@
 const plots = [];
 const NARROW = 560; // pixels of the page; below, there is less room for labels
 const WIDEST = 6000; // pixels of a drawing, however long the sequence
+const LEAST = 0.5; // pixels of a word; a sequence that needs more than its room is scrolled
 let printing = false;
 
 class Plot {
@@ -21,21 +22,29 @@ class Plot {
       if (event.pointerType === "mouse") choose({ lit: false });
     });
     new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(host);
+    new IntersectionObserver(([entry]) => this.see(entry.isIntersecting), { rootMargin: "100px" }).observe(host);
     plots.push(this);
+    listeners.choice.push(() => this.isSeen && this.remark());
+  }
+
+  // Only what is seen follows the reader's choice; the rest does when it comes into sight.
+  see(isSeen) {
+    this.isSeen = isSeen;
+    if (isSeen) this.remark();
   }
 
   point(event) {
     if (this.axis) choose({ ...this.pick(event.offsetX, event.offsetY, this.axis), lit: true });
   }
 
-  // Paint again where the room has changed; a drawing in a closed part of the page has none.
+  // Paint again where the room has changed.
   fit() {
-    if (this.host.clientWidth && this.host.clientWidth !== this.width) this.draw();
+    if (this.host.clientWidth !== this.width) this.draw();
   }
 
   draw() {
     this.width = this.host.clientWidth;
-    if (!this.width) return;
+    if (!this.width) return; // it is in a closed part of the page
     this.axis = timeAxis(this.width, this.mirrored);
     this.axis.height = this.height(this.axis);
     this.host.style.height = `${this.axis.height + (this.axis.width > this.width ? 14 : 0)}px`;
@@ -56,7 +65,7 @@ class Plot {
   }
 
   remark() {
-    if (!this.axis || !this.host.offsetParent) return;
+    if (!this.width) return;
     const pen = this.moving.getContext("2d");
     pen.clearRect(0, 0, this.axis.width, this.axis.height);
     this.mark(pen, this.axis);
@@ -67,10 +76,9 @@ class Plot {
 function timeAxis(room, mirrored) {
   const narrow = room < NARROW;
   const scale = narrow ? 20 : 36;
-  const labels = narrow ? 78 : 156;
+  const labels = narrow ? 84 : 156;
   const count = page.words.length;
-  const least = Math.min(count <= 60 ? 8 : 2.5, WIDEST / count);
-  const column = Math.max((room - scale - labels) / count, least);
+  const column = Math.max((room - scale - labels) / count, Math.min(LEAST, WIDEST / count));
   const left = mirrored ? labels : scale;
   const right = left + column * count;
   return {
@@ -85,19 +93,24 @@ function pickWord(x, y, axis) {
   return { word: axis.word(x) };
 }
 
-// The colours of the style sheet, as they are now.
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return (name) => style.getPropertyValue(`--${name}`).trim();
+// The colours of the style sheet, looked up once for each theme, since asking for a style makes the browser lay out.
+let palette = new Map();
+const letters = getComputedStyle(document.body).fontFamily;
+
+function colour(name) {
+  if (!palette.has(name)) {
+    palette.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  }
+  return palette.get(name);
 }
 
 function font(size, weight = 400) {
-  return `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+  return `${weight} ${size}px ${letters}`;
 }
 
-function write(pen, text, x, y, { size = 12, colour, align = "left", baseline = "middle", weight = 400 }) {
+function write(pen, text, x, y, { size = 12, tone = "ink", align = "left", baseline = "middle", weight = 400 }) {
   pen.font = font(size, weight);
-  pen.fillStyle = colour;
+  pen.fillStyle = colour(tone);
   pen.textAlign = align;
   pen.textBaseline = baseline;
   pen.fillText(text, x, y);
@@ -105,7 +118,6 @@ function write(pen, text, x, y, { size = 12, colour, align = "left", baseline = 
 
 // The chosen word's column, from top to bottom.
 function markColumn(pen, axis, top, bottom) {
-  const colour = colours();
   const x = axis.x(chosen.word);
   pen.fillStyle = colour("cursor-wash");
   if (axis.column > 5) pen.fillRect(x - axis.column / 2, top, axis.column, bottom - top);

@@ -55,16 +55,19 @@ function print(isPrinting) {
 }
 
 function redraw() {
+  palette = new Map();
   for (const plot of plots) plot.draw();
 }
 
+document.documentElement.classList.add("scripted");
 openSelectors();
 openDownload();
 openVariables();
-document.documentElement.classList.add("scripted");
-chosen.unit = page.words.length ? layer().start : 0;
-listeners.layer.push(showLayer);
-showLayer();
+if (page.layers) {
+  chosen.unit = layer().start;
+  listeners.layer.push(showLayer);
+  showLayer();
+}
 redraw();
 for (const listener of listeners.choice) listener();
 

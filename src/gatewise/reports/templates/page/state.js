@@ -3,6 +3,7 @@
 const page = JSON.parse(document.getElementById("page-values").textContent);
 page.held = floats(page.held);
 page.push = floats(page.push);
+page.short = shortNames(page.words);
 
 // lit: the reader points at the word just now, so its band stands out from the others.
 const chosen = { layer: 0, word: page.start, unit: 0, lit: false };

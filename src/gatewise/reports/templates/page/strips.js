@@ -19,13 +19,12 @@ class Strip {
   }
 
   paint(pen, axis) {
-    const colour = colours();
     for (const value of [this.low, (this.low + this.high) / 2, this.high]) {
       pen.fillStyle = colour("line");
       pen.fillRect(axis.left, Math.round(this.y(value)) - 0.5, axis.right - axis.left, 1);
     }
-    const tick = { size: 10, colour: colour("soft"), align: axis.mirrored ? "left" : "right" };
-    const x = axis.mirrored ? axis.right + 6 : axis.left - 6;
+    const tick = { size: 10, tone: "soft", align: axis.mirrored ? "left" : "right" };
+    const x = axis.mirrored ? axis.right + 4 : axis.left - 4;
     for (const value of [this.low, this.high]) write(pen, scaleName(value), x, this.y(value), tick);
     const { positions } = layer(this.k);
     const { low, mean, high } = this.parts;
@@ -46,7 +45,6 @@ class Strip {
   mark(pen, axis) {
     const step = layer(this.k).stepOf.get(chosen.word);
     if (step === undefined || printing) return;
-    const colour = colours();
     markColumn(pen, axis, 6, 6 + STRIP);
     const { low, mean, high } = this.parts;
     pen.fillStyle = colour("accent");
@@ -54,10 +52,10 @@ class Strip {
     pen.arc(axis.x(chosen.word), this.y(mean[step]), 4, 0, 2 * Math.PI);
     pen.fill();
     const size = axis.narrow ? 11 : 12;
-    beside(pen, axis, STRIP / 2 - 4, `${plain(mean[step], 2)} mean`, { size, weight: 700, colour: colour("ink") });
+    beside(pen, axis, STRIP / 2 - 4, `${plain(mean[step], 2)} mean`, { size, weight: 700, });
     const half = axis.narrow ? "half: " : "middle half: ";
     const range = `${plain(low[step], 2)}\u2013${plain(high[step], 2)}`;
-    beside(pen, axis, STRIP / 2 + 12, half + range, { size: axis.narrow ? 9 : 11, colour: colour("soft") });
+    beside(pen, axis, STRIP / 2 + 12, half + range, { size: axis.narrow ? 9 : 11, tone: "soft" });
   }
 }
 
@@ -91,7 +89,7 @@ class UnitMap {
       return step === undefined ? null : shade((this.values[step * units + this.order[row]] - low) / (high - low));
     };
     paintMap(pen, axis, page.words.length, units, 4, this.tall, at);
-    const tick = { size: 10, colour: colours()("soft") };
+    const tick = { size: 10, tone: "soft" };
     if (positions.length && !axis.narrow) {
       beside(pen, axis, 10, "keeps longest", tick);
       beside(pen, axis, this.tall - 2, "keeps shortest", tick);
@@ -102,19 +100,21 @@ class UnitMap {
     const { units, halfLives } = layer(this.k);
     const step = layer(this.k).stepOf.get(chosen.word);
     if (step === undefined || printing) return;
-    const colour = colours();
-    markColumn(pen, axis, 4, 4 + this.tall);
+    const x = Math.round(axis.x(chosen.word)) - 0.5;
     const y = 4 + ((this.rowOf[chosen.unit] + 0.5) / units) * this.tall;
-    pen.fillStyle = colour("cursor");
-    pen.fillRect(axis.left, Math.round(y) - 0.5, axis.right - axis.left, 1);
+    for (const [wide, name] of [[3, "paper"], [1, "cursor"]]) { // seen on light and on dark
+      pen.fillStyle = colour(name);
+      pen.fillRect(x - wide / 2, 4, wide, this.tall);
+      pen.fillRect(axis.left, Math.round(y) - wide / 2, axis.right - axis.left, wide);
+    }
     const size = axis.narrow ? 10 : 12;
     const line = Math.max(30, Math.min(this.tall - 40, y));
     beside(pen, axis, line - 8, `unit ${chosen.unit}: ${plain(this.values[step * units + chosen.unit], 2)}`, {
-      size, weight: 700, colour: colour("ink"),
+      size, weight: 700, 
     });
     const life = halfLives[chosen.unit];
     if (!Number.isNaN(life)) {
-      beside(pen, axis, line + 8, `half-life ${plain(life, 1)}`, { size: size - 1, colour: colour("soft") });
+      beside(pen, axis, line + 8, `half-life ${plain(life, 1)}`, { size: size - 1, tone: "soft" });
     }
   }
 }
@@ -138,7 +138,6 @@ function paintMap(pen, axis, columns, rows, top, height, at) {
 
 // From a share, 0 to 1, to a colour between three of the style sheet.
 function shades(names) {
-  const colour = colours();
   const stops = names.map((name) => colour(`scale-${name}`).match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16)));
   return (share) => {
     if (Number.isNaN(share)) return null;
@@ -180,7 +179,6 @@ function openGates(block, k) {
   for (const host of block.querySelectorAll(".plot[data-gate]")) {
     const { gate } = host.dataset;
     const Kind = host.classList.contains("unit-map") ? UnitMap : Strip;
-    const drawn = new Kind(host, k, gate === "h" ? layer(k).memory : layer(k).gates[gate], rangeOf(k, gate));
-    listeners.choice.push(() => drawn.plot.remark());
+    new Kind(host, k, gate === "h" ? layer(k).memory : layer(k).gates[gate], rangeOf(k, gate));
   }
 }

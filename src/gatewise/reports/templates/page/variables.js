@@ -3,11 +3,12 @@
 class Timeline {
   constructor(host) {
     this.host = host;
-    this.mostHeld = largest(page.held);
-    this.mostPush = largest(page.push);
     this.kept = new Set(page.kept);
+    this.held = page.held.some(Number.isFinite) ? { most: largest(page.held), tall: 58 } : null;
+    this.push = page.push.some(Number.isFinite) ? { most: largest(page.push), tall: 78 } : null;
+    this.bottom = 8 + (this.held ? this.held.tall : 0) + (this.push ? this.push.tall : 0);
     this.plot = new Plot(host, {
-      height: () => 168,
+      height: () => this.bottom + 24,
       paint: (pen, axis) => this.paint(pen, axis),
       mark: (pen, axis) => this.mark(pen, axis),
     });
@@ -19,40 +20,42 @@ class Timeline {
     });
   }
 
-  // Above the line what is held, below it the push, up for and down against.
+  // Above, bars of what is held; below them the push, up for and down against.
   paint(pen, axis) {
-    const colour = colours();
     const wide = Math.max(1, axis.column * 0.72);
-    page.words.forEach((_, word) => {
-      const x = axis.x(word) - wide / 2;
-      if (this.kept.has(word)) {
-        pen.fillStyle = colour("cursor-wash");
-        pen.fillRect(axis.x(word) - axis.column / 2, 4, axis.column, 140);
-      }
-      pen.fillStyle = colour("grey-0");
-      const held = (56 * page.held[word]) / this.mostHeld || 0;
-      pen.fillRect(x, 62 - held, wide, held);
-      const push = (34 * page.push[word]) / this.mostPush || 0;
-      pen.fillStyle = colour(push < 0 ? "against" : "for");
-      pen.fillRect(x, 108 - Math.max(push, 0), wide, Math.abs(push));
-    });
-    pen.fillStyle = colour("line");
-    for (const y of [62, 108]) pen.fillRect(axis.left, y, axis.right - axis.left, 1);
-    paintTimes(pen, axis, 150, colour("soft"));
+    pen.fillStyle = colour("cursor-wash");
+    for (const word of this.kept) pen.fillRect(axis.x(word) - axis.column / 2, 4, axis.column, this.bottom - 4);
+    const bars = (values, { most }, floor, height, shade) => {
+      pen.fillStyle = colour("line");
+      pen.fillRect(axis.left, floor, axis.right - axis.left, 1);
+      values.forEach((value, word) => {
+        const size = (height * value) / most || 0; // nothing where there is no number
+        pen.fillStyle = colour(shade(value));
+        pen.fillRect(axis.x(word) - wide / 2, floor - Math.max(size, 0), wide, Math.abs(size));
+      });
+    };
+    if (this.held) bars(page.held, this.held, 4 + this.held.tall, this.held.tall - 4, () => "grey-1");
+    if (this.push) bars(page.push, this.push, this.bottom - 40, 34, (value) => (value < 0 ? "against" : "for"));
+    if (!this.held && !this.push) {
+      pen.fillStyle = colour("line");
+      pen.fillRect(axis.left, this.bottom, axis.right - axis.left, 1);
+    }
+    paintTimes(pen, axis, this.bottom + 12);
   }
 
   mark(pen, axis) {
     const name = page.words[chosen.word];
-    const held = Number.isNaN(page.held[chosen.word]) ? "" : `, held ${percent(page.held[chosen.word])}`;
-    const push = Number.isNaN(page.push[chosen.word]) ? "" : `, push ${signed(page.push[chosen.word])}`;
+    const held = this.held ? `held ${percent(page.held[chosen.word])}` : "";
+    const push = this.push ? `push ${signed(page.push[chosen.word], 2)}` : "";
     this.host.setAttribute("aria-valuenow", chosen.word + 1);
-    this.host.setAttribute("aria-valuetext", name + held + push);
+    this.host.setAttribute("aria-valuetext", [name, held, push].filter(Boolean).join(", "));
     if (printing) return;
-    const colour = colours();
-    markColumn(pen, axis, 4, 144);
-    beside(pen, axis, 40, `held ${percent(page.held[chosen.word])}`, { colour: colour("ink"), weight: 700 });
-    beside(pen, axis, 102, `push ${signed(page.push[chosen.word], 2)}`, { colour: colour("ink"), weight: 700 });
-    beside(pen, axis, 150, shortened(name, axis.narrow ? 11 : 20), { colour: colour("ink"), size: axis.narrow ? 10 : 12 });
+    markColumn(pen, axis, 4, this.bottom);
+    const strong = { weight: 700, size: axis.narrow ? 11 : 12 };
+    beside(pen, axis, 40, held, strong);
+    beside(pen, axis, this.bottom - 40, push, strong);
+    const own = shortened(axis.narrow ? page.short[chosen.word] : name, axis.narrow ? 11 : 20);
+    beside(pen, axis, this.bottom + 12, own, { size: axis.narrow ? 10 : 12 });
   }
 }
 
@@ -73,7 +76,6 @@ class Values {
   }
 
   paintRow(pen, axis, row) {
-    const colour = colours();
     const top = row * 64 + 8;
     const known = page.words.map((_, word) => this.at(word, row)).filter(Number.isFinite);
     const [low, high] = known.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
@@ -90,22 +92,21 @@ class Values {
       isDrawing = Number.isFinite(value);
     });
     pen.stroke();
-    const tick = { size: 9, colour: colour("soft"), align: "right" };
+    const tick = { size: 9, tone: "soft", align: "right" };
     if (known.length && !axis.narrow) {
       write(pen, compact(high), axis.left - 5, top + 6, tick);
       write(pen, compact(low), axis.left - 5, top + 46, tick);
     }
-    beside(pen, axis, top + 18, shortened(this.names[row], axis.narrow ? 10 : 18), { colour: colour("ink") });
+    beside(pen, axis, top + 18, shortened(this.names[row], axis.narrow ? 10 : 18), { });
   }
 
   mark(pen, axis) {
     if (printing) return;
-    const colour = colours();
     markColumn(pen, axis, 4, this.names.length * 64 + 4);
     this.names.forEach((_, row) => {
       const value = this.at(chosen.word, row);
       const text = Number.isNaN(value) ? "missing" : compact(value);
-      beside(pen, axis, row * 64 + 44, text, { colour: colour("ink"), weight: 700 });
+      beside(pen, axis, row * 64 + 44, text, { weight: 700 });
     });
   }
 }
@@ -135,22 +136,21 @@ class PushMap {
   }
 
   paint(pen, axis) {
-    const colour = colours();
     const rows = this.names.length;
     const shade = shades(["minus", "middle", "plus"]);
     const at = (word, row) => shade(0.5 + this.at(word, row) / this.most / 2);
     paintMap(pen, axis, page.words.length, rows, 4, rows * this.tall, at);
     this.names.forEach((name, row) => {
       const y = 4 + (row + 0.5) * this.tall;
-      beside(pen, axis, y, shortened(name, axis.narrow ? 10 : 20), { colour: colour("ink"), size: axis.narrow ? 10 : 12 });
+      beside(pen, axis, y, shortened(name, axis.narrow ? 10 : 20), { size: axis.narrow ? 10 : 12 });
       for (let word = 0; word < page.words.length && axis.column >= 9; word++) {
         const share = this.at(word, row) / this.most;
         if (Math.abs(share) < 0.2) continue;
         const tone = Math.abs(share) > 0.6 ? "on-scale" : "ink";
-        write(pen, share > 0 ? "+" : "\u2212", axis.x(word), y, { colour: colour(tone), size: 11, align: "center" });
+        write(pen, share > 0 ? "+" : "\u2212", axis.x(word), y, { tone, size: 11, align: "center" });
       }
     });
-    paintTimes(pen, axis, rows * this.tall + 18, colour("soft"));
+    paintTimes(pen, axis, rows * this.tall + 18);
   }
 
   mark(pen, axis) {
@@ -159,20 +159,20 @@ class PushMap {
     this.readout.textContent = `${page.words[word]}: ${this.names[this.row]} pushed ${signed(push, 4)}`;
     if (printing) return;
     markColumn(pen, axis, 4, 4 + this.names.length * this.tall);
-    pen.strokeStyle = colours()("ink");
+    pen.strokeStyle = colour("ink");
     pen.lineWidth = 1.5;
     pen.strokeRect(axis.left + word * axis.column, 4 + this.row * this.tall, axis.column, this.tall);
   }
 }
 
 // The first, the middle and the last time, or as many as there is room for.
-function paintTimes(pen, axis, y, colour) {
+function paintTimes(pen, axis, y) {
   const last = page.words.length - 1;
   const places = axis.right - axis.left > 420 ? [0, Math.round(last / 2), last] : [0, last];
   for (const word of new Set(places)) {
     const align = word === 0 ? "left" : word === last ? "right" : "center";
     const x = align === "left" ? axis.left : align === "right" ? axis.right : axis.x(word);
-    write(pen, shortened(page.words[word], 18), x, y, { size: 10, colour, align });
+    write(pen, shortened(page.words[word], 18), x, y, { size: 10, tone: "soft", align });
   }
 }
 
@@ -187,10 +187,9 @@ function largest(values) {
 }
 
 function openVariables() {
-  const found = [];
-  const host = (name) => document.querySelector(`.plot.${name}`);
-  if (host("timeline")) found.push(new Timeline(host("timeline")));
-  if (host("values")) found.push(new Values(host("values")));
-  if (host("push-map")) found.push(new PushMap(host("push-map"), document.querySelector(".push-readout")));
-  for (const { plot } of found) listeners.choice.push(() => plot.remark());
+  const kinds = { timeline: Timeline, values: Values, "push-map": PushMap };
+  for (const [name, Kind] of Object.entries(kinds)) {
+    const host = document.querySelector(`.plot.${name}`);
+    if (host) new Kind(host, document.querySelector(".push-readout"));
+  }
 }

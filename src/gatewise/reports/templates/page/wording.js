@@ -2,7 +2,8 @@
 
 function plain(value, digits = 4) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "\u2013" : value < 0 ? "\u2212\u221e" : "\u221e";
-  return value.toFixed(digits).replace("-", "\u2212");
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212");
 }
 
 function signed(value, digits = 3) {
@@ -11,12 +12,22 @@ function signed(value, digits = 3) {
 
 function percent(share) {
   if (!Number.isFinite(share)) return "\u2013";
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  if (share > 0 && share < 0.0005) return "under 0.1%";
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 }
 
 function shortened(text, length) {
   const letters = Array.from(text);
   return letters.length > length ? `${letters.slice(0, length - 1).join("")}\u2026` : text;
+}
+
+// Names of the steps without what all of them begin with, such as the year of a date.
+function shortNames(names) {
+  if (page.unit === "word" || names.length < 2) return names;
+  let same = 0;
+  while (names[0][same] && names.every((name) => name[same] === names[0][same])) same++;
+  const parts = names[0].slice(0, same).match(/^.*[-/ :T]/); // not in the midst of a number
+  return parts ? names.map((name) => name.slice(parts[0].length)) : names;
 }
 
 // The index that a key leads to from `at`, or null for a key that leads nowhere.
