@@ -1,1 +1,1 @@
-"""What is said about LSTMs, measured: one experiment a file, each with `measure()` and `tables(figures)`."""
+"""What is said about LSTMs, measured: an experiment a file, with `measure()`, which yields rows, and `tables(rows)`."""

@@ -1,7 +1,7 @@
 """`python -m benchmarks.story [NAME ...]`: run the experiments, and write their figures and tables.
 
-Each experiment runs with one thread and leaves NAME.json (figures, machine, seconds) and NAME.md (the tables of
-docs/what-is-said.md) in the folder. `--tables` writes the tables again from figures that are there.
+Each experiment runs with one thread and leaves NAME.json (a row a measurement, machine, seconds) and NAME.md (the
+tables of docs/what-is-said.md) in the folder. `--tables` writes the tables again from figures that are there.
 """
 
 import argparse
@@ -25,6 +25,16 @@ EXPERIMENTS = {
 }
 
 
+def measure(name: str, file: Path) -> None:
+    """Run one experiment; the file is written again after each row, so that a long run can be looked at."""
+    begun, rows = time.monotonic(), []
+    for row in EXPERIMENTS[name].measure():
+        print(row, flush=True)
+        rows.append(row)
+        record = {"machine": machine(), "seconds": time.monotonic() - begun, "rows": rows}
+        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -42,11 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.names or EXPERIMENTS:
         file = options.out / f"{name}.json"
         if not options.tables:
-            begun = time.monotonic()
-            figures = EXPERIMENTS[name].measure()
-            record = {"machine": machine(), "seconds": time.monotonic() - begun, "figures": figures}
-            file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        text = EXPERIMENTS[name].tables(json.loads(file.read_text(encoding="utf-8"))["figures"])
+            measure(name, file)
+        text = EXPERIMENTS[name].tables(json.loads(file.read_text(encoding="utf-8"))["rows"])
         file.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
         print(f"{name}\n\n{text}\n", flush=True)
     return 0

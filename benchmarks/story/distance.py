@@ -5,6 +5,7 @@ test reviews: words that no review holds (one unknown token to the model), or li
 Each cell is also trained a second time, with 0 to 100 unknown words after each training review.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.story.tables import spread, table
+from benchmarks.story.tables import Rows, spread, table
 from gatewise.data.batches import bucketed_batches
 from gatewise.data.reviews import load_reviews
 from gatewise.data.tokenizer import UNK_ID, Tokenizer
@@ -132,9 +133,8 @@ def by_distance(task: Task, network: SequenceClassifier) -> dict[str, list[float
     }
 
 
-def measure() -> dict[str, Any]:
-    """One row for each cell, kind of training and seed: accuracy on the test part by distance."""
-    rows = []
+def measure() -> Iterator[dict[str, Any]]:
+    """One row for each seed, cell and kind of training: accuracy on the test part by distance."""
     for seed in SEEDS:
         task = Task(seed)
         for cell in READERS:
@@ -142,22 +142,24 @@ def measure() -> dict[str, Any]:
             rate = max(tried, key=lambda r: tried[r][1])
             networks = {False: tried[rate][0], True: train(task, cell, rate, tails=True)[0]}
             for tails, network in networks.items():
-                row = {"cell": cell, "tails": tails, "seed": seed, "rate": rate}
-                rows.append(row | by_distance(task, network))
-                print(rows[-1], flush=True)
-    return {"rows": rows}
+                about = {"cell": cell, "tails": tails, "seed": seed, "rate": rate}
+                yield about | by_distance(task, network)
 
 
-def tables(figures: dict[str, Any]) -> str:
-    parts = []
-    for title, tails, words in (
-        ("neutral words that are unknown", False, "unknown"),
-        ("neutral words that are known", False, "known"),
-        ("unknown, and trained with 0 to 100 of them", True, "unknown"),
-    ):
-        lines = []
-        for cell, name in NAMES.items():
-            rows = [r[words] for r in figures["rows"] if r["cell"] == cell and r["tails"] == tails]
-            lines.append([name, *(spread(column) for column in zip(*rows, strict=True))])
-        parts.append(table([title, *(f"{n} words" for n in DISTANCES)], lines))
-    return "\n\n".join(parts)
+def tables(rows: Rows) -> str:
+    return "\n\n".join(
+        table(
+            [title, *(f"{n} words" for n in DISTANCES)],
+            [[name, *_columns(rows, cell, words, tails=tails)] for cell, name in NAMES.items()],
+        )
+        for title, tails, words in (
+            ("unknown words", False, "unknown"),
+            ("known little words", False, "known"),
+            ("unknown words, trained with 0 to 100 of them", True, "unknown"),
+        )
+    )
+
+
+def _columns(rows: Rows, cell: str, words: str, *, tails: bool) -> list[str]:
+    seeds = [row[words] for row in rows if row["cell"] == cell and row["tails"] == tails]
+    return [spread(column) for column in zip(*seeds, strict=True)]

@@ -4,13 +4,14 @@ Networks of 32 units read 100 random symbols after the one to be recalled; the l
 steps, the highway carries Π f of the gradient by c; the full gradient by c also passes through h and the gates.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
 import gatewise as gw
-from benchmarks.story.tables import table
+from benchmarks.story.tables import Rows, table
 from gatewise.synthetic.reader import Reader
 from gatewise.synthetic.recall import SYMBOLS, draw, race
 
@@ -37,24 +38,22 @@ def flow(model: Reader) -> dict[str, list[float]]:
     return {name: [float(p[k] / p[0]) for k in LAGS] for name, p in profiles.items()}
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Iterator[dict[str, Any]]:
     """One row a model: its name, and the shares by lag."""
-    trained = race(LAG, ("rnn", "gru", "lstm"), SEED)
-    models = {
-        "RNN, torch's start": start("rnn"),
-        **{f"LSTM, forget bias {bias:g}": start("lstm", forget_bias=bias) for bias in BIASES},
-        "LSTM, chrono start": start("lstm", horizon=LAG + 1),
-        "GRU, chrono start": start("gru", horizon=LAG + 1),
-        **{f"{cell.upper()}, trained": learned.model for cell, learned in trained.items()},
-    }
-    return {"rows": [{"model": name, **flow(model)} for name, model in models.items()]}
+    yield {"model": "RNN, torch's start", **flow(start("rnn"))}
+    for bias in BIASES:
+        yield {"model": f"LSTM, forget bias {bias:g}", **flow(start("lstm", forget_bias=bias))}
+    for cell in ("lstm", "gru"):
+        yield {"model": f"{cell.upper()}, chrono start", **flow(start(cell, horizon=LAG + 1))}
+    for cell, learned in race(LAG, seed=SEED).items():
+        yield {"model": f"{cell.upper()} after training", **flow(learned.model)}
 
 
-def tables(figures: dict[str, Any]) -> str:
+def tables(rows: Rows) -> str:
     lines = []
-    for row in figures["rows"]:
-        cells = zip(row.get("highway", [None] * len(LAGS)), row["full"], strict=True)
-        lines.append([row["model"], *(f"{_number(h)} / {_number(c)}" for h, c in cells)])
+    for row in rows:
+        both = zip(row.get("highway", [None] * len(LAGS)), row["full"], strict=True)
+        lines.append([row["model"], *(f"{_number(highway)} / {_number(full)}" for highway, full in both)])
     return table(["highway / full gradient, as a share of lag 0", *(f"lag {k}" for k in LAGS)], lines)
 
 

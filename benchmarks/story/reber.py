@@ -4,6 +4,7 @@ Each network reads 16 endless streams, 50 symbols at a time, and carries its sta
 never reset. As a control, the one without a forget gate also learns the grammar string by string, each from zeros.
 """
 
+from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
@@ -12,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 import gatewise as gw
-from benchmarks.story.tables import spread, table
+from benchmarks.story.tables import Rows, spread, table
 from gatewise.synthetic.reader import Reader
 from gatewise.synthetic.reber import SYMBOLS, ReberStreams, Window, predicted, strings, until_first_error
 from gatewise.training.loop import fit
 from gatewise.training.options import LoopOptions
 
 SEEDS = (0, 1, 2, 3, 4)
-HIDDEN, STREAMS, WINDOW, UPDATES, RATE = 16, 16, 50, 4000, 1e-2
+HIDDEN, STREAMS, WINDOW, UPDATES, RATE = 16, 16, 50, 2000, 1e-2
 TEST_STREAMS, TEST_SYMBOLS = 10, 10_000
 K = len(SYMBOLS)
 
@@ -137,32 +138,29 @@ def forget_gates(model: Reader, window: Window) -> dict[str, dict[str, float]]:
     }
 
 
-def measure() -> dict[str, Any]:
-    rows: dict[str, list[Any]] = {"with": [], "without": [], "without, reset": [], "gates": []}
+def measure() -> Iterator[dict[str, Any]]:
+    """Three rows a seed: with a forget gate, without, and without on single strings."""
     test = ReberStreams(TEST_STREAMS, generator=torch.Generator().manual_seed(10**6)).read(TEST_SYMBOLS)
     for seed in SEEDS:
         for name, forgets in (("with", True), ("without", False)):
             model = network(seed, forgets=forgets)
             train_on_streams(model, seed)
-            rows[name].append(on_streams(model, test))
-            print(name, seed, rows[name][-1], flush=True)
-            if forgets:
-                rows["gates"].append(forget_gates(model, test))
+            gates = {"gates": forget_gates(model, test)} if forgets else {}
+            yield {"name": name, "seed": seed} | on_streams(model, test) | gates
         model = network(seed, forgets=False)
         train_on_strings(model, seed)
-        rows["without, reset"].append(on_strings(model, 10**6))
-        print("without, reset", seed, rows["without, reset"][-1], flush=True)
-    return rows
-
-
-def tables(figures: dict[str, Any]) -> str:
-    return "\n\n".join([_right(figures), _grown(figures), _gates(figures["gates"])])
+        yield {"name": "strings", "seed": seed} | on_strings(model, 10**6)
 
 
 NAMES = {"with": "with a forget gate", "without": "without (f = 1)"}
 
 
-def _right(figures: dict[str, Any]) -> str:
+def tables(rows: Rows) -> str:
+    by_name = {name: [row for row in rows if row["name"] == name] for name in (*NAMES, "strings")}
+    return "\n\n".join([_right(by_name), _grown(by_name), _gates([row["gates"] for row in by_name["with"]])])
+
+
+def _right(by_name: dict[str, Rows]) -> str:
     columns = {
         "symbols_right": "symbols right",
         "recalls_right": "recalls right",
@@ -172,32 +170,32 @@ def _right(figures: dict[str, Any]) -> str:
     lines = [
         [
             title,
-            *(spread([run[column] for run in figures[name]], 3) for column in columns),
-            spread([run["until_first_error"] for run in figures[name]], 0),
-            sum(run["errors"] == 0 for run in figures[name]),
+            *(spread([row[column] for row in by_name[name]], 3) for column in columns),
+            spread([row["until_first_error"] for row in by_name[name]], 0),
+            sum(row["errors"] == 0 for row in by_name[name]),
         ]
         for name, title in NAMES.items()
     ]
-    reset = spread([run["recalls_right"] for run in figures["without, reset"]], 3)
-    lines.append(["without, each string from a zero state", "", reset, "", "", "", ""])
+    single = spread([row["recalls_right"] for row in by_name["strings"]], 3)
+    lines.append(["without, each string from a zero state", "", single, "", "", "", ""])
     return table(["LSTM", *columns.values(), "symbols until an error", "seeds without any"], lines)
 
 
-def _grown(figures: dict[str, Any]) -> str:
-    steps = list(figures["with"][0]["cell_state_at"])
+def _grown(by_name: dict[str, Rows]) -> str:
+    steps = list(by_name["with"][0]["cell_state_at"])
     lines = [
-        [title, *(f"{fmean(run['cell_state_at'][step] for run in figures[name]):.2f}" for step in steps)]
+        [title, *(f"{fmean(row['cell_state_at'][step] for row in by_name[name]):.2f}" for step in steps)]
         for name, title in NAMES.items()
     ]
     return table(["mean size of c after", *(f"{int(step):,} symbols" for step in steps)], lines)
 
 
-def _gates(runs: list[Any]) -> str:
+def _gates(seeds: Rows) -> str:
     lines = [
         [
             place,
-            *(f"{fmean(run[place][k] for run in runs):.2f}" for k in ("mean", "below_0.1", "lowest_unit")),
+            *(f"{fmean(seed[place][k] for seed in seeds):.2f}" for k in ("mean", "below_0.1", "lowest_unit")),
         ]
-        for place in runs[0]
+        for place in seeds[0]
     ]
     return table(["forget gate at", "mean", "share below 0.1", "mean of the lowest unit"], lines)

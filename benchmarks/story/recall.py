@@ -4,10 +4,12 @@ Every entrant has 32 units, the same 300 updates on 64 fresh sequences, and the 
 chosen for each lag on seeds that are not reported.
 """
 
+from collections.abc import Iterator
+from itertools import product
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks.story.tables import spread, table
+from benchmarks.story.tables import Rows, spread, table
 from gatewise.synthetic.recall import Budget, Learned, learn
 
 LAGS = (10, 30, 100)
@@ -43,32 +45,24 @@ def merit(learned: Learned) -> float:
     return learned.accuracy + 1e-3 * fmean(accuracy for _, accuracy in learned.curve)
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Iterator[dict[str, Any]]:
     """One row for each entrant and lag: the rate chosen, the merit of each, accuracy and curve of each seed."""
-    rows = []
-    for lag in LAGS:
-        for entrant in ENTRANTS:
-            merits = {r: fmean(merit(run(entrant, lag, seed, r)) for seed in TUNED_ON) for r in RATES}
-            rate = max(merits, key=lambda r: merits[r])
-            learned = [run(entrant, lag, seed, rate) for seed in REPORTED]
-            row = {
-                "entrant": entrant.name,
-                "lag": lag,
-                "rate": rate,
-                "merits": [[r, merits[r]] for r in RATES],
-                "accuracy": [one.accuracy for one in learned],
-                "curves": [one.curve for one in learned],
-            }
-            rows.append(row)
-            print(f"lag {lag}, {entrant.name}: rate {rate:g}, {row['accuracy']}", flush=True)
-    return {"rows": rows}
+    for lag, entrant in product(LAGS, ENTRANTS):
+        merits = {rate: fmean(merit(run(entrant, lag, seed, rate)) for seed in TUNED_ON) for rate in RATES}
+        best = max(RATES, key=merits.__getitem__)
+        learned = [run(entrant, lag, seed, best) for seed in REPORTED]
+        yield {
+            "entrant": entrant.name,
+            "lag": lag,
+            "rate": best,
+            "merits": [merits[rate] for rate in RATES],
+            "accuracy": [one.accuracy for one in learned],
+            "curves": [one.curve for one in learned],
+        }
 
 
-def tables(figures: dict[str, Any]) -> str:
-    cells = {
-        (row["entrant"], row["lag"]): f"{spread(row['accuracy'])}, rate {row['rate']:g}"
-        for row in figures["rows"]
-    }
+def tables(rows: Rows) -> str:
+    cells = {(row["entrant"], row["lag"]): f"{spread(row['accuracy'])}, rate {row['rate']:g}" for row in rows}
     return table(
         ["accuracy: mean (least-most) of 5 seeds", *(f"lag {lag}" for lag in LAGS)],
         [[e.name, *(cells[e.name, lag] for lag in LAGS)] for e in ENTRANTS],

@@ -3,7 +3,7 @@
 A training step is forward, backward and all gradients of weights and input; an answer a forward pass without a graph.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 
 import gatewise as gw
 from benchmarks.measure import paired
-from benchmarks.story.tables import table
+from benchmarks.story.tables import Rows, table
 
 SHAPES = ((100, 32, 128, 256), (400, 64, 128, 128), (50, 128, 64, 64), (200, 1, 128, 256))  # T, B, I, H
 LIBRARIES = {"torch.nn": nn, "gatewise": gw}
@@ -35,8 +35,8 @@ def answering(layer: nn.Module, x: torch.Tensor) -> Callable[[], object]:
     return step
 
 
-def measure() -> dict[str, Any]:
-    rows = []
+def measure() -> Iterator[dict[str, Any]]:
+    """One row a shape, library and kind of step."""
     for shape in SHAPES:
         steps, batch, inputs, hidden = shape
         x = torch.randn(steps, batch, inputs, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -45,12 +45,10 @@ def measure() -> dict[str, Any]:
             lstm, gru = layers.LSTM(inputs, hidden), layers.GRU(inputs, hidden)
             for name, run in (("training", training), ("answers", answering)):
                 ratio = paired(run(lstm, x), run(gru, x), pairs=PAIRS)
-                rows.append({"shape": shape, "library": library, "what": name} | asdict(ratio))
-                print(rows[-1], flush=True)
-    return {"rows": rows}
+                yield {"shape": shape, "library": library, "what": name} | asdict(ratio)
 
 
-def tables(figures: dict[str, Any]) -> str:
+def tables(rows: Rows) -> str:
     lines = [
         [
             f"{row['library']}, {row['what']}, T {steps}, B {batch}, I {inputs}, H {hidden}",
@@ -58,7 +56,7 @@ def tables(figures: dict[str, Any]) -> str:
             f"{1e3 / row['ours_ms']:.1f}",
             f"{1 / row['ratio']:.2f} [{1 / row['high']:.2f}, {1 / row['low']:.2f}]",
         ]
-        for row in figures["rows"]
+        for row in rows
         for steps, batch, inputs, hidden in [row["shape"]]
     ]
     return table(["", "LSTM, steps/s", "GRU, steps/s", "GRU as fast as (95 %)"], lines)

@@ -1,6 +1,9 @@
 """Figures as the Markdown tables of docs/what-is-said.md."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+Rows = list[dict[str, Any]]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
