@@ -191,7 +191,10 @@ def test_a_plain_rnn_says_what_it_lacks(gatewise, place):
     built(place, "rnn")
     called = gatewise("inspect", "theirs:rnn", *FILES, "--target", "0")
     assert called.code == 0, called.err
-    assert "caution: rnn, layer 0 is a plain RNN, which keeps no sum of what it wrote" in called.out
+    assert (
+        "A plain RNN has no gates: at every step its whole state is computed anew, so it has no held"
+        in called.out
+    )
     assert "(answer)" not in called.out
 
 

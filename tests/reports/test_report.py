@@ -217,9 +217,10 @@ def test_a_plain_rnn_has_layers_and_no_sum():
     page = gw.report(readout(model, torch.randn(T, B, F), 1), features=list("abcd")).page
     assert page.terms == [] and all(np.isnan([w.held, w.push]).all() for w in page.words)
     assert page.variables is not None and page.variables.push is None
-    assert page.cautions == [
-        "rnn, layer 0 is a plain RNN, which keeps no sum of what it wrote: it has no held and no push"
-    ]
+    assert page.limits[0] == (
+        "A plain RNN keeps no sum of what it wrote, so no step has a part that is held, or a push."
+    )
+    assert len(page.limits) == 2 and page.cautions == []
 
 
 def test_times_and_labels_name_the_steps():

@@ -24,10 +24,6 @@ def cautions(layers: Sequence[LayerTrace], reading: Reading | None) -> list[str]
                 f"the gates of {place(lt)} give an h that differs by {lt.residual:.2g} from the layer's own, whose "
                 f"largest is {largest:.2g}: they may not be the gates that it used"
             )
-    if not layers[0].gates:
-        found.append(
-            f"{place(layers[0])} is a plain RNN, which keeps no sum of what it wrote: it has no held and no push"
-        )
     return found + (list(reading.left_out) if reading else [])
 
 
@@ -39,9 +35,14 @@ def limits(
     Args:
         layers: the top layer first. unit: what a step is called. has_belt: False where the sequence is too long for it.
     """
+    is_sum = bool(layers[0].gates)
     sentences = (
         (
-            True,
+            not is_sum,
+            f"A plain RNN keeps no sum of what it wrote, so no {unit} has a part that is held, or a push.",
+        ),
+        (
+            is_sum,
             f"Held and push belong to the {unit} at which the layer wrote, with its gates as they were: the gates "
             f"themselves also depend on the {unit}s before.",
         ),
@@ -60,16 +61,16 @@ def limits(
             f"A reverse layer reads from the end: what it writes at a {unit} may stem from the {unit}s after it.",
         ),
         (
-            reading is None,
+            is_sum and reading is None,
             f"No answer was named, so nothing is pushed; held is the share of the memory after the last {unit}.",
         ),
         (
-            reading is not None and reading.constant is not None,
+            is_sum and reading is not None and reading.constant is not None,
             "The answer is read by its gradient at this input: exactly, where it is linear in the hidden states; else "
             "the constant also holds what a linear reading leaves over.",
         ),
         (
-            not has_belt,
+            is_sum and not has_belt,
             f"The belt is left out: {layers[0].h.shape[0]:,} {unit}s are too many for it.",
         ),
     )

@@ -103,8 +103,8 @@ def layer_view(
 
 
 def place(lt: LayerTrace) -> str:
-    """A layer's place in words: "encoder, layer 1, reverse"; the kind of cell where the model itself is the layer."""
-    return f"{lt.path or lt.cell}, layer {lt.layer}" + (", reverse" if lt.reverse else "")
+    """A layer's place in words: "encoder, layer 1, reverse"; "gru, layer 0" where the model itself is the layer."""
+    return f"{lt.path or lt.cell.split('_')[0]}, layer {lt.layer}" + (", reverse" if lt.reverse else "")
 
 
 def belt(lt: LayerTrace) -> Tensor:

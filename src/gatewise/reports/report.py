@@ -117,7 +117,7 @@ def report(
     words = _words(names, views[: len(top)], pushed)
     if reading is None:  # held is of the memory at the end, which no answer is known to read
         views = [replace(view, edge=None, reading=None) for view in views]
-    name = layers[0].path or layers[0].cell
+    name = layers[0].path or layers[0].cell.split("_")[0]
     page = Page(
         title=title or f"{name}, row {row}",
         heading=title or f"What {name} remembered of {steps:,} {unit}s",

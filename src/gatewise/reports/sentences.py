@@ -41,7 +41,9 @@ def gate_sentences(view: LayerView, words: Sequence[Word], unit: str = "word") -
             say.all_the_way("z", "The update gate"),
             say.most_shut("r", "the reset gate", ", making new content without the old"),
         ]
-    return [f"A plain RNN has no gates: at every {unit} its whole state is computed anew."]
+    return [
+        f"A plain RNN has no gates: at every {unit} its whole state is computed anew, so it has no held and no push."
+    ]
 
 
 def held_sentence(words: Sequence[Word], unit: str = "word", what: str = "what is read") -> str | None:
