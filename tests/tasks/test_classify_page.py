@@ -20,6 +20,7 @@ from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.explanation import explain
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.recipe import train_series, train_texts
+from gatewise.training.config import rule
 
 CONFIG = ClassifyConfig(**SMALL | {"epochs": 3})
 TEXT = "The film was\tawful, zzz great and it had  music"
@@ -132,9 +133,9 @@ def test_facts_name_what_is_needed_to_do_it_again():
     assert facts["seed"] == "4" and facts["temperature"] == f"{model.temperature:.4f}"
     assert facts["SHA-256 of the data"] == "0" * 64
     for item in fields(model.config):
-        assert f"{item.name} = {getattr(model.config, item.name)!r}" in facts["configuration"]
+        assert f"{item.name} = {getattr(model.config, item.name)!r}" in facts[f"options: {rule(item).group}"]
     for name in ("gatewise", "torch", "numpy"):
-        assert f"{name} " in facts["versions"] and f"{name} " in facts["versions at training"]
+        assert f"{name} " in facts["versions of this page"] and f"{name} " in facts["versions at training"]
     lives = model.metrics["half_lives"]
     before, after = (np.median(lives[when]["layer 0"]) for when in ("before", "after"))
     assert facts["median half-life, layer 0"] == (
@@ -175,7 +176,7 @@ def test_metrics_that_hold_nonsense_are_said_and_left_out(nonsense):
     model.metrics = nonsense
     page = explain(model, TEXT).page()
     assert sum("metrics.json has no readable" in caution for caution in page.cautions) >= 2
-    assert page.layers[0].half_lives_before is None
+    assert page.layers[0].half_lives_before is None and dict(page.facts)["seed"] == "0"
     model.metrics = {"half_lives": {"before": {"layer 0": [1.0, 2.0]}}}  # of another size
     assert explain(model, TEXT).page().layers[0].half_lives_before is None
 

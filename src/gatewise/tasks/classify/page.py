@@ -14,7 +14,7 @@ from gatewise.reports.page import Answer, LayerView, Page, Word
 from gatewise.reports.view import answer, cautions, limits, step_name, sum_terms
 from gatewise.tasks.classify.encode import TextEncoder
 from gatewise.tasks.classify.explanation import Explanation, Inside
-from gatewise.tasks.classify.quality import facts_of, quality_of
+from gatewise.tasks.classify.quality import model_facts, quality_of, training_facts
 
 NAN = float("nan")
 LEFT_OUT = {
@@ -137,23 +137,18 @@ def _fitting(lives: torch.Tensor | None, units: int) -> torch.Tensor | None:
 
 
 def _facts(explanation: Explanation, inside: Inside, broken: list[str]) -> list[tuple[str, str]]:
-    residuals = {name: f"{lt.residual:.1e}" for name, lt in inside.opened.layers.items()}
-    facts = [
-        *([("command", inside.command)] if inside.command else []),
-        (
-            "gates read again from the outputs, largest difference",
-            ", ".join(f"{n} {r}" for n, r in residuals.items()),
-        ),
-    ]
-    if explanation.residual is not None:
-        facts.append(("sum of the pushes, residual", f"{explanation.residual:.1e}"))
+    """What is needed to make the page again; the residuals of the layers stand in their views."""
+    facts = [("command", inside.command)] if inside.command else []
+    facts += model_facts(inside.fitted)
+    facts += _noted(lambda: training_facts(inside.fitted.metrics), [], "description of its training", broken)
     if explanation.bare is not None:
         facts.append(
             (f"probability of {explanation.label} with everything left out", f"{explanation.bare:.4f}")
         )
+    if explanation.residual is not None:
+        facts.append(("sum of the pushes, residual", f"{explanation.residual:.1e}"))
     now = ", ".join(f"{name} {version(name)}" for name in ("gatewise", "torch", "numpy"))
-    facts.append(("versions", now))
-    return facts + _noted(lambda: facts_of(inside.fitted), [], "description of its training", broken)
+    return [*facts, ("versions of this page", now)]
 
 
 def _limits(explanation: Explanation, inside: Inside, is_text: bool) -> list[str]:

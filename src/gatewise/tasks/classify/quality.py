@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from gatewise.reports.captions import count
 from gatewise.reports.page import Curve, Quality
+from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.fitted import FittedClassifier
+from gatewise.training.config import rule
 
 CURVES = {
     "loss": "training loss",
@@ -78,24 +81,27 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def facts_of(fitted: FittedClassifier) -> list[tuple[str, str]]:
-    """Configuration, seed, data, versions, the command that trained it, and how long its units keep."""
-    config, metrics = fitted.config, fitted.metrics
+def model_facts(fitted: FittedClassifier) -> list[tuple[str, str]]:
+    """The model and every option."""
+    config = fitted.config
+    layers = count(config.num_layers * len(config.cells), "layer")
     direction = "both directions" if config.bidirectional else "one direction"
     parameters = sum(p.numel() for p in fitted.network.parameters())
-    facts = [
+    return [
         (
             "model",
-            f"{config.cell}, {config.num_layers * len(config.cells)} layer(s) of {config.hidden_size} units, "
-            f"{direction}, {config.pooling} pooling, {parameters:,} parameters",
+            f"{config.cell}, {layers} of {config.hidden_size} units, {direction}, {config.pooling} pooling, "
+            f"{parameters:,} parameters",
         ),
-        ("temperature", f"{fitted.temperature:.4f}"),
         ("seed", str(config.seed)),
-        (
-            "configuration",
-            ", ".join(f"{item.name} = {getattr(config, item.name)!r}" for item in fields(config)),
-        ),
+        ("temperature", f"{fitted.temperature:.4f}"),
+        *_options(config),
     ]
+
+
+def training_facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Data, versions, the command that trained it, and how long its units keep, from `metrics.json`."""
+    facts: list[tuple[str, str]] = []
     if data := metrics.get("data"):
         facts += [("training data", str(data["source"])), ("SHA-256 of the data", str(data["sha256"]))]
     if versions := metrics.get("versions"):
@@ -105,6 +111,14 @@ def facts_of(fitted: FittedClassifier) -> list[tuple[str, str]]:
     if metrics.get("command"):
         facts.append(("trained by", str(metrics["command"])))
     return facts + _half_lives(metrics.get("half_lives", {}))
+
+
+def _options(config: ClassifyConfig) -> list[tuple[str, str]]:
+    """A fact for each group of options."""
+    groups: dict[str, list[str]] = {}
+    for item in fields(config):
+        groups.setdefault(rule(item).group, []).append(f"{item.name} = {getattr(config, item.name)!r}")
+    return [(f"options: {group}", ", ".join(options)) for group, options in groups.items()]
 
 
 def _half_lives(found: Mapping[str, Any]) -> list[tuple[str, str]]:
