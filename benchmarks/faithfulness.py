@@ -26,7 +26,7 @@ from benchmarks.measure import machine
 from gatewise.data.texts import Texts, read_texts
 from gatewise.data.tokenizer import kept_positions
 from gatewise.tasks.classify.baselines import BagOfWords
-from gatewise.tasks.classify.deletion import variants
+from gatewise.tasks.classify.deletion import contrast, variants
 from gatewise.tasks.classify.encode import TextEncoder
 from gatewise.tasks.classify.explanation import explain
 from gatewise.tasks.classify.fitted import FittedClassifier, label_indices, load_fitted
@@ -54,15 +54,10 @@ def read(fitted: FittedClassifier, text: str) -> Review:
     return Review(text, fitted.encoder.cut(full)[0], places, [spans[place] for place in places])
 
 
-def score(logits: Floats, chosen: int) -> Floats:
-    """Logit of `chosen` minus the mean of the others; [M, K] -> [M]."""
-    return logits[:, chosen] - (logits.sum(1) - logits[:, chosen]) / (logits.shape[1] - 1)
-
-
 def falls(fitted: FittedClassifier, review: Review, chosen: int, left_out: NDArray[np.bool_]) -> Floats:
     """How far the score of `chosen` falls without the words of each mask; [M, T] -> [M]."""
     whole = np.zeros((1, left_out.shape[1]), bool)
-    scores = score(variants(fitted, review.ids, ~np.concatenate([whole, left_out])), chosen)
+    scores = contrast(variants(fitted, review.ids, np.concatenate([whole, left_out])).T, chosen)
     return scores[0] - scores[1:]
 
 
@@ -81,8 +76,7 @@ def gradient_times_input(fitted: FittedClassifier, review: Review, chosen: int) 
     x = network.embedding(ids).detach().requires_grad_()  # [T, 1, E]
     h, _ = network.recurrent(x, lengths=lengths)
     logits = network.output(network.pooling(h, lengths))[0]  # [K]
-    answer = logits[chosen] - (logits.sum() - logits[chosen]) / (len(logits) - 1)
-    (slope,) = torch.autograd.grad(answer, x)
+    (slope,) = torch.autograd.grad(contrast(logits, chosen), x)
     return (slope * x).sum(-1)[:, 0].detach().double().numpy()
 
 
@@ -93,7 +87,7 @@ def compared(
     review = read(fitted, text)
     words = len(review.ids)
     count = math.ceil(SHARE * words)
-    logits = variants(fitted, review.ids, np.ones((1, words), bool))
+    logits = variants(fitted, review.ids, np.zeros((1, words), bool))
     chosen = int(logits[0].argmax())
     explanation = explain(fitted, text, fitted.labels[chosen], evidence=False)
     values = {
