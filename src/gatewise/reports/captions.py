@@ -33,9 +33,13 @@ def count(number: int, unit: str) -> str:
 
 
 def share(value: float) -> str:
-    """A probability or a share in per cent, with a decimal where it would otherwise read as 0 or 100."""
+    """A probability or a share in per cent, with a decimal where it would otherwise read as 0% or 100%."""
     if not math.isfinite(value):
         return "unknown"
+    if 0 < value < 0.0005:
+        return "under 0.1%"
+    if 0.9995 <= value < 1:
+        return "over 99.9%"
     return f"{value:.0%}" if value in (0, 1) or 0.005 <= value < 0.995 else f"{value:.1%}"
 
 

@@ -38,9 +38,8 @@ def page_values(page: Page) -> dict[str, Any]:
 
 
 def layer_values(layer: LayerView) -> dict[str, Any]:
-    """One layer in one direction. `hidden` is null where it is the memory itself or has other units."""
+    """One layer in one direction; h of an LSTM is left out, since the script has o and c."""
     steps, units = layer.memory.shape
-    own_hidden = layer.hidden.shape == layer.memory.shape and family(layer) == "lstm"
     return {
         "name": printable(layer.name),
         "family": family(layer),
@@ -49,12 +48,10 @@ def layer_values(layer: LayerView) -> dict[str, Any]:
         "positions": layer.positions.tolist(),
         "steps": steps,
         "units": units,
-        "outputs": layer.hidden.shape[1],
         "start": starting_unit(layer),
         "gates": {name: packed(values) for name, values in layer.gates.items()},
         "memory": packed(layer.memory),
         "initial": packed(layer.initial),
-        "hidden": packed(layer.hidden) if own_hidden else None,
         "belt": packed_or_none(layer.belt),
         "edge": packed_or_none(layer.edge),
         "reading": packed_or_none(layer.reading),

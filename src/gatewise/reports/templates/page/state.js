@@ -41,7 +41,7 @@ function layer(k = chosen.layer) {
 function readLayer(text) {
   const found = JSON.parse(text);
   for (const name of Object.keys(found.gates)) found.gates[name] = floats(found.gates[name]);
-  for (const name of ["memory", "initial", "hidden", "belt", "edge", "reading", "halfLives", "written", "retained"]) {
+  for (const name of ["memory", "initial", "belt", "edge", "reading", "halfLives", "written", "retained"]) {
     found[name] = found[name] === null ? null : floats(found[name]);
   }
   found.stepOf = new Map(found.positions.map((word, step) => [word, step]));
