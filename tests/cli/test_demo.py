@@ -19,7 +19,7 @@ def demo(tmp_path_factory):
 
 def test_demo_leaves_a_run_and_a_page(demo):
     folder, called = demo
-    assert sorted(path.name for path in folder.iterdir()) == ["explanation.html", "run"]
+    assert sorted(path.name for path in folder.iterdir()) == ["explanation.html", "run", "run-gru", "run-rnn"]
     assert called.json["report"] == str(folder / "explanation.html")
     html = (folder / "explanation.html").read_text(encoding="utf-8")
     assert "There was hardly any boring moment." in html
@@ -32,17 +32,28 @@ def test_demo_figures_are_those_of_the_fixed_test_split(demo):
     accuracy = np.mean(gw.load(folder / "run").predict(test.texts) == np.array(test.labels))
     found = called.json["test"]
     assert found["LSTM"]["accuracy"] == pytest.approx(accuracy, abs=1e-12)
-    assert found["LSTM"]["examples"] == 240
+    assert found["LSTM"]["examples"] == 808
     assert found["most frequent label"]["accuracy"] == 0.5
     assert found["linear model on bags of words"]["accuracy"] > 0.6
 
 
 def test_demo_learns_more_than_the_majority_class_and_says_what_its_figures_are_worth(demo):
     _, called = demo
-    assert (
-        called.json["test"]["LSTM"]["accuracy"] > 0.62
-    )  # four standard deviations of a coin over 240 reviews
+    # four standard deviations of a coin over 808 reviews
+    assert called.json["test"]["LSTM"]["accuracy"] > 0.57
     assert "they say nothing about real reviews" in called.err
+
+
+def test_demo_shows_what_a_plain_rnn_forgets_and_the_others_keep(demo):
+    recall = demo[1].json["recall"]
+    assert (recall["lag"], recall["chance"]) == (100, 0.25)
+    assert recall["accuracy"]["rnn"] < 0.4
+    assert min(recall["accuracy"]["gru"], recall["accuracy"]["lstm"]) > 0.95
+
+
+def test_demo_sets_the_gradients_of_the_three_cells_side_by_side(demo):
+    html = (demo[0] / "explanation.html").read_text(encoding="utf-8")
+    assert all(f">{name}</text>" in html for name in ("LSTM", "GRU", "RNN"))
 
 
 def test_demo_explains_the_review_with_a_sum_that_adds_up(demo):

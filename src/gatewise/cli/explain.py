@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli.answers import check_known
-from gatewise.cli.files import check_target, new_file
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.reading import columns_for, is_file, read_unlabelled
 from gatewise.errors import DataError, UsageError
+from gatewise.files import check_target, new_file
 
 if TYPE_CHECKING:
     from gatewise.tasks.classify.fitted import FittedClassifier

@@ -12,11 +12,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gatewise.cli.files import check_target
 from gatewise.cli.options import Overwrite, comma_list
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.data.lines import read_lines
 from gatewise.errors import UsageError
+from gatewise.files import check_target
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -15,10 +15,10 @@ Split = Literal["train", "test"]
 
 
 def load_reviews(split: Split | None = None) -> Texts:
-    """The 1,200 embedded reviews, in the order of the file.
+    """The 4,040 embedded reviews, in the order of the file.
 
     Args:
-        split: "train" (960 reviews), "test" (240), or None for all of them.
+        split: "train" (3,232 reviews), "test" (808), or None for all of them.
 
     Returns: ids "r0001" …, texts, and the labels "positive" and "negative"; the two of a contrast pair are one group;
         `sha256` is the whole file's.
