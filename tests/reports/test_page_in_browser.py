@@ -67,9 +67,9 @@ class Opened:
             self.frames()
 
     def frames(self):
-        """Wait until what was chosen is drawn."""
+        """Wait until what was chosen is drawn, also where it is not seen."""
         self.tab.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 80))))"
         )
 
     def text(self, selector: str) -> str:

@@ -327,5 +327,5 @@ function openBelt(block, k) {
   const host = block.querySelector(".belt");
   if (!host) return;
   const belt = new Belt(host, k);
-  listeners.choice.push(() => chosen.layer === k && belt.tell());
+  follow(host, () => chosen.layer === k && belt.tell());
 }

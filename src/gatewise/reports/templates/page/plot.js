@@ -22,15 +22,8 @@ class Plot {
       if (event.pointerType === "mouse") choose({ lit: false });
     });
     new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(host);
-    new IntersectionObserver(([entry]) => this.see(entry.isIntersecting), { rootMargin: "100px" }).observe(host);
     plots.push(this);
-    listeners.choice.push(() => this.isSeen && this.remark());
-  }
-
-  // Only what is seen follows the reader's choice; the rest does when it comes into sight.
-  see(isSeen) {
-    this.isSeen = isSeen;
-    if (isSeen) this.remark();
+    follow(host, () => this.remark());
   }
 
   point(event) {

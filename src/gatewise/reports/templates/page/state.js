@@ -30,6 +30,30 @@ function settle() {
   for (const listener of listeners.choice) listener();
 }
 
+// Bring an element up to the choice: at once while it is seen, else when the reader pauses, so that what is out of
+// sight costs the pointer nothing.
+const PAUSE = 60; // milliseconds
+
+function follow(element, update) {
+  let isSeen = true;
+  let waiting = null;
+  const now = () => {
+    clearTimeout(waiting);
+    waiting = null;
+    update();
+  };
+  const see = ([entry]) => {
+    isSeen = entry.isIntersecting;
+    if (isSeen && waiting !== null) now();
+  };
+  new IntersectionObserver(see, { rootMargin: "50px" }).observe(element);
+  listeners.choice.push(() => {
+    if (isSeen) return now();
+    clearTimeout(waiting);
+    waiting = setTimeout(now, PAUSE);
+  });
+}
+
 // Layers are decoded when they are first shown.
 const layers = [];
 

@@ -76,8 +76,7 @@ class StepPanel {
 }
 
 function openStep(block, k) {
-  const panel = new StepPanel(block.querySelector(".step"), k);
-  listeners.choice.push(() => {
-    if (chosen.layer === k) panel.show();
-  });
+  const host = block.querySelector(".step");
+  const panel = new StepPanel(host, k);
+  follow(host, () => chosen.layer === k && panel.show());
 }

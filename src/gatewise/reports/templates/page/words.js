@@ -2,14 +2,6 @@
 
 const box = document.querySelector(".words[role=listbox]");
 const options = box ? Array.from(box.children) : [];
-const copies = new Map(); // word -> the elements that stand for it
-let shownWord = null;
-
-for (const found of document.querySelectorAll("[data-word]")) {
-  const word = Number(found.dataset.word);
-  if (!copies.has(word)) copies.set(word, []);
-  copies.get(word).push(found);
-}
 
 function wordUnder(event) {
   const found = event.target.closest("[data-word]");
@@ -26,6 +18,7 @@ for (const region of document.querySelectorAll(".words, .word-table")) {
   region.addEventListener("pointerleave", (event) => {
     if (event.pointerType === "mouse") choose({ lit: false });
   });
+  markIn(region);
 }
 
 if (box) {
@@ -36,24 +29,30 @@ if (box) {
     if (to === null) return;
     event.preventDefault();
     choose({ word: to, lit: true });
-    options[to].tabIndex = 0;
     options[to].focus();
   });
 }
 
-listeners.choice.push(() => {
-  if (chosen.word === shownWord) return;
-  for (const old of copies.get(shownWord) ?? []) old.classList.remove("chosen");
-  for (const now of copies.get(chosen.word) ?? []) now.classList.add("chosen");
-  const before = options[shownWord];
-  if (before) {
-    before.tabIndex = -1;
-    before.removeAttribute("aria-selected");
-  }
-  const option = options[chosen.word];
-  if (option) {
-    option.tabIndex = 0;
-    option.setAttribute("aria-selected", "true");
-  }
-  shownWord = chosen.word;
-});
+// Show the choice among the words of one region.
+function markIn(region) {
+  const words = new Map();
+  for (const found of region.querySelectorAll("[data-word]")) words.set(Number(found.dataset.word), found);
+  let shown = null;
+  follow(region, () => {
+    if (chosen.word === shown) return;
+    words.get(shown)?.classList.remove("chosen");
+    words.get(chosen.word)?.classList.add("chosen");
+    if (region === box) {
+      setOption(options[shown], false);
+      setOption(options[chosen.word], true);
+    }
+    shown = chosen.word;
+  });
+}
+
+// The chosen option is the one that the tab key leads to.
+function setOption(option, isChosen) {
+  if (!option) return;
+  option.tabIndex = isChosen ? 0 : -1;
+  option.setAttribute("aria-selected", isChosen);
+}
