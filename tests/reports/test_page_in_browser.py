@@ -120,6 +120,45 @@ def test_every_drawing_is_drawn_and_nothing_is_asked_for(opened, name):
         assert section.inner_text().strip(), section.get_attribute("id")
 
 
+def edges() -> dict[str, Page]:
+    """Pages of little or odd content."""
+    review = page_cases.review()
+    mixed = [page_cases.layer(30, units, cell=cell, name=cell) for cell, units in (("gru", 8), ("lstm", 4))]
+    faded = page_cases.layer(4, 2)
+    faded = dataclasses.replace(
+        faded,
+        belt=np.zeros((4, 4), np.float32),
+        edge=np.zeros(4, np.float32),
+        half_lives=np.float32([np.inf, np.nan]),
+    )
+    odd = Variables(["missing", "vast"], np.array([[np.nan, 1e300]] * 48), np.full((48, 2), np.nan), 0.0)
+    return {
+        "one word of one unit": Page("t", "t", "word", [Word("a", "")], [page_cases.layer(1, 1)]),
+        "nothing held": Page("t", "t", "word", [Word(str(k), held=0.0, push=0.0) for k in range(4)], [faded]),
+        "no layers": Page("t", "t", "word", [Word("a"), Word("b")], []),
+        "nothing at all": Page("t", "t", "step", [], []),
+        "mixed cells": dataclasses.replace(review, layers=mixed),
+        "right to left": dataclasses.replace(review, words=[Word("שלום")] * 30),
+        "odd variables": dataclasses.replace(page_cases.series(), variables=odd),
+    }
+
+
+@pytest.mark.parametrize("name", edges())
+def test_pages_of_little_or_odd_content_work(opened, name):
+    page = edges()[name]
+    shown = opened(page)
+    shown.tab.evaluate("document.querySelectorAll('details').forEach(one => (one.open = true))")
+    for k in range(len(page.layers) if len(page.layers) > 1 else 0):
+        shown.tab.locator("#belt select[name=layer]").select_option(str(k))
+        shown.frames()
+    for canvas in shown.tab.locator(".moving >> visible=true").all():
+        canvas.hover()
+    shown.frames()
+    assert shown.is_quiet(), shown.faults
+    text = shown.tab.locator("main").inner_text()
+    assert "NaN" not in text and "undefined" not in text
+
+
 def test_pointing_at_a_word_anywhere_chooses_it_everywhere(opened):
     shown = opened(page_cases.review())
     tab = shown.tab
