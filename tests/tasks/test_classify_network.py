@@ -6,6 +6,7 @@ import torch
 from classify_cases import SMALL
 from torch import nn
 
+from gatewise.errors import UsageError
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.embedding import TokenEmbedding, frequent_pairs
 from gatewise.tasks.classify.model import SequenceClassifier, build_recurrent
@@ -136,6 +137,22 @@ def test_first_weights_are_orthogonal_with_the_forget_bias_once():
         assert 0.8 * bound < getattr(layer, f"weight_ih_{suffix}").abs().max() <= bound
         assert getattr(layer, f"bias_ih_{suffix}").tolist() == [0.0] * 8 + [2.0] * 8 + [0.0] * 16
         assert getattr(layer, f"bias_hh_{suffix}").tolist() == [0.0] * 32
+
+
+def test_chrono_starts_with_memories_up_to_its_steps_in_place_of_the_forget_bias():
+    bias = build_recurrent(ClassifyConfig(hidden_size=8, chrono=50, forget_bias=9.0), 5).bias_ih_l0
+    i, f, g, o = bias.detach().split(8)
+    assert 0 <= f.min() < f.max() <= np.log(49) + 1e-6
+    assert torch.equal(i, -f)
+    assert not torch.cat([g, o]).any()
+    r, z, n = build_recurrent(ClassifyConfig(cell="gru", hidden_size=8, chrono=50), 5).bias_ih_l0.split(8)
+    assert 0 <= z.min() < z.max() <= np.log(49) + 1e-6
+    assert not torch.cat([r, n]).any()
+
+
+def test_chrono_below_three_steps_is_refused():
+    with pytest.raises(UsageError, match=r"chrono is 2; it must be 0 \(off\), or at least 3 steps"):
+        ClassifyConfig(chrono=2)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "gru+lstm"])

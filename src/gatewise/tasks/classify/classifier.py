@@ -61,8 +61,9 @@ class Classifier:
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,
-        pooling: str = "max",
+        pooling: str = "attention",
         forget_bias: float = 1.0,
+        chrono: int = 0,
         word_dropout: float = 0.1,
         bigram_dropout: float = 0.0,
         embedding_dropout: float = 0.3,
@@ -97,6 +98,7 @@ class Classifier:
         self.bidirectional = bidirectional
         self.pooling = pooling
         self.forget_bias = forget_bias
+        self.chrono = chrono
         self.word_dropout = word_dropout
         self.bigram_dropout = bigram_dropout
         self.embedding_dropout = embedding_dropout

@@ -53,12 +53,19 @@ class ClassifyConfig:
     num_layers: int = option(1, "layers of one cell", "model", low=1, high=16)
     bidirectional: bool = option(False, "also read from the end", "model")
     pooling: str = option(
-        "max",
+        "attention",
         "what the answer reads of the hidden states",
         "model",
         choices=("last", "mean", "max", "attention"),
     )
     forget_bias: float = option(1.0, "first forget bias of LSTM layers", "model", low=-20, high=20)
+    chrono: int = option(
+        0,
+        f"first memories of up to this many steps in LSTM and GRU layers, instead of forget_bias; {_OFF}",
+        "model",
+        low=0,
+        high=1_000_000,
+    )
     word_dropout: float = option(0.1, "share of words read as unknown", "model", low=0, high=1, below=True)
     bigram_dropout: float = option(0.0, "share of word pairs left out", "model", low=0, high=1, below=True)
     embedding_dropout: float = option(
@@ -102,6 +109,8 @@ class ClassifyConfig:
         unknown = [name for name in self.cells if name not in CELLS]
         if unknown:
             raise UsageError(f"cell is {self.cell!r}; it must be rnn, gru, lstm, or these joined by +")
+        if self.chrono in (1, 2):
+            raise UsageError(f"chrono is {self.chrono}; it must be 0 (off), or at least 3 steps")
         if len(self.cells) > 1 and self.num_layers > 1:
             raise UsageError(
                 f"num_layers is {self.num_layers}; the stack {self.cell!r} already names its layers"

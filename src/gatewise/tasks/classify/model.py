@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from gatewise.layers import GRU, LSTM, RNN, Recurrent, Stack
-from gatewise.layers.initialisers import lstm_forget_bias
+from gatewise.layers.initialisers import gru_chrono, lstm_chrono, lstm_forget_bias
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.embedding import TokenEmbedding
 from gatewise.tasks.classify.pooling import POOLINGS
@@ -90,7 +90,17 @@ def _layer(cell: str, input_size: int, config: ClassifyConfig) -> Recurrent:
                 nn.init.xavier_uniform_(gate)
         else:
             parameter.zero_()
-    for name, parameter in layer.named_parameters():
-        if cell == "lstm" and name.startswith("bias_ih"):
-            lstm_forget_bias(parameter, getattr(layer, name.replace("_ih_", "_hh_")), config.forget_bias)
+    for name, bias_ih in layer.named_parameters():
+        if name.startswith("bias_ih"):
+            _open_gates(cell, bias_ih, getattr(layer, name.replace("_ih_", "_hh_")), config)
     return layer
+
+
+def _open_gates(cell: str, bias_ih: Tensor, bias_hh: Tensor, config: ClassifyConfig) -> None:
+    """How long the gates of one layer and direction keep at first."""
+    if cell == "lstm" and not config.chrono:
+        lstm_forget_bias(bias_ih, bias_hh, config.forget_bias)
+    elif cell == "lstm":
+        lstm_chrono(bias_ih, bias_hh, config.chrono)
+    elif cell == "gru" and config.chrono:
+        gru_chrono(bias_ih, bias_hh, config.chrono)
