@@ -38,7 +38,9 @@ def after_recall(cell: str, seed: int) -> LayerTrace:
 
 def after_reviews(cell: str, seed: int) -> LayerTrace:
     task = distance.Task(seed)
-    network, _ = distance.train(task, cell, REVIEW_RATE, tails=False)
+    network, _ = distance.train(
+        task, {"lstm": "LSTM, forget bias 1", "gru": "GRU"}[cell], REVIEW_RATE, tails=False
+    )
     x, lengths = task.encoder.collate(task.test[0])
     with torch.no_grad(), gw.record(network) as trace:
         network(x, lengths)
