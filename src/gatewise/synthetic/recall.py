@@ -90,7 +90,7 @@ def race(
 
     With the defaults, at lag 100 and for each of the seeds 0 to 4, the plain RNN guesses (an accuracy near 0.25) and
     the GRU and the LSTM recall nearly always. The gates of these two start with chrono=lag + 1, as the lag is known;
-    with torch's start they too fail within this budget (docs/what-is-said.md).
+    with torch's start they fail too, at every rate that was tried (docs/what-is-said.md).
 
     Args:
         cells: of "rnn", "irnn", "gru", "lstm"; see `Reader`.
