@@ -160,7 +160,7 @@ def test_printed_figures_are_those_of_the_gates():
         "net.rnn, layer 0",
         "lstm",
         "40, 4, 5",
-        "1 steps",
+        "1 step",
         "2 of 5 units",
         "0.0e+00",
     ]

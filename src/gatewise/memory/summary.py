@@ -30,7 +30,8 @@ def describe(lt: LayerTrace) -> tuple[str, ...]:
 def _median_half_life(lt: LayerTrace) -> str:
     if not lt.gates or not lt.valid().any():
         return "-"
-    return f"{float(half_life(lt).median()):.3g} steps"
+    shown = f"{float(half_life(lt).median()):.3g}"
+    return f"{shown} step" + ("" if shown == "1" else "s")
 
 
 def _saturated(lt: LayerTrace) -> str:
