@@ -372,7 +372,7 @@ def test_inputs_that_do_not_fit(gatewise, place):
         (("--at", "lstm"), "nothing was recorded at 'lstm'; the recurrent modules are 'rnn'"),
         (("--at", "lstm", "--target", "0"), "there is no recurrent layer at 'lstm'; there are 'rnn'"),
         (("--labels", "words.txt"), "labels has 2 names; row 0 has 8 steps"),
-        (("--features", "a,b,c,d"), "features needs the input of the layer"),
+        (("--features", "a,b,c,d"), "--features divides the pushes, which take an answer to push"),
     ],
 )
 def test_options_that_do_not_fit(gatewise, place, options, sentence):

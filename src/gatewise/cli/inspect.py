@@ -91,6 +91,10 @@ def inspect(
     from gatewise.reports.report import report
 
     out = Output(as_json)
+    if features is not None and target is None:
+        raise UsageError(
+            "--features divides the pushes, which take an answer to push: name one with --target"
+        )
     if html is not None:
         check_target(html, overwrite)
     names = _lines(labels), _lines(times)
