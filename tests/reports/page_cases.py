@@ -162,7 +162,6 @@ def review(cell: str = "lstm", **changes: object) -> Page:
         unit="word",
         words=sequence(shown, REVIEW),
         layers=[shown, back],
-        text=" ".join(REVIEW),
         answer=Answer("positive", "positive", 0.9641, {"positive": 0.9641, "negative": 0.0359}),
         check=check(),
         flows=flows(len(REVIEW)),
@@ -207,7 +206,6 @@ def series(steps: int = 48) -> Page:
         unit="step",
         words=sequence(shown, texts),
         layers=[shown],
-        text="",
         answer=Answer("storm", "storm", 0.87, {"storm": 0.87, "calm": 0.1, "rain": 0.03}),
         flows=flows(steps),
         variables=Variables(["temperature", "pressure", "rain"], values, parts, 0.0021),
@@ -234,6 +232,5 @@ def large(words: int = 400, units: int = 256) -> Page:
         review(),
         words=sequence(shown, texts),
         layers=[shown],
-        text=" ".join(texts),
         flows=flows(words),
     )

@@ -111,9 +111,20 @@ def test_many_kept_words_are_not_all_listed():
             "caution: 1 of 4 words were cut away and not read\n",
         ),
         (
+            replace(CHECK, random=[0.2, 0.6, 0.25, 0.4], holds=False),
+            0.1,
+            "caution: leaving out the 2 words it kept lowers the probability more than 2 of the 4 random draws do, "
+            "and it takes 95%, so what it kept is not to be read as the reason for the answer",
+        ),
+        (
             replace(CHECK, holds=False),
             0.1,
-            "caution: leaving out the kept words lowers the probability no more than leaving out random ones does",
+            "caution: leaving out the 2 words it kept does not lower the probability, so",
+        ),
+        (
+            replace(CHECK, random=[], holds=False),
+            0.1,
+            "caution: the 2 words it kept are all there is, and nothing else can be left out to compare, so",
         ),
         (CHECK, 0.5, "caution: with every word left out the model still gives positive 50.0%"),
         (
@@ -128,6 +139,20 @@ def test_what_does_not_hold_up_is_a_caution(check, bare, sentence):
     assert sentence in text
     assert ("it does not." in text) == (check.kept > 0 and not check.holds)
     assert ("caution: no set of words" in text) == (check.kept == 0)
+
+
+def test_only_an_answer_is_said_not_to_need_its_words():
+    other = replace(Written(), **KEPT | {"bare": 0.9}, label="negative", probability=0.469)
+    assert "hardly any" in printed(replace(other, predicted="negative"))
+    assert "hardly any" not in printed(replace(other, predicted="positive"))
+
+
+def test_unknown_words_are_named_once_and_more_of_them_only_where_there_are_more():
+    words = tuple(["tee", "hee"] * 6)
+    many = replace(
+        Written(), words=words, spans=(), held=(), push=(), gates={}, unknown=(True,) * 12, cut=(False,) * 12
+    )
+    assert "caution: 12 of 12 steps are unknown to the model: tee, hee\n" in printed(many)
 
 
 def test_cautions_are_silent_where_all_is_well():
@@ -191,6 +216,11 @@ def test_a_word_cannot_steer_the_terminal():
     assert "\x1b" not in text and "\r" not in text and "\x07" not in text
     assert "[bold]f[/bold]" in text
     assert printable("a\x1b\n\u202eb ñ 日") == "a\ufffd\ufffd\ufffdb ñ 日"
+
+
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "क्\u200dष", "\U0001f468\u200d\U0001f469"])
+def test_joiners_within_a_word_stay(text):
+    assert printable(text) == text
 
 
 def test_a_long_text_shows_the_words_that_moved_the_answer_most():

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import html
 import json
 import math
 import re
@@ -226,12 +227,21 @@ def test_sentence_on_what_was_kept():
 
     assert said(4, False) == "It kept 4 of 24 words."
     assert said(19, True) == "Spread out: it needs 19 of 24 words for its answer."
-    assert said(0, True) == "Spread out: no few of its 24 words carry the answer alone."
+    assert said(0, True) == "Spread out: no small part of its 24 words carries the answer alone."
+
+
+def test_the_text_keeps_its_blanks_and_its_end():
+    words = [Word("so", "\t"), Word("it", "\u00a0"), Word("goes", "\r\n")]
+    page = dataclasses.replace(page_cases.review(), words=words, layers=[], tail=" <tail>\t")
+    (text,) = re.findall(r'<div class="words.*?>(.*?)</div>', render(page), re.DOTALL)
+    assert html.unescape(re.sub("<[^>]*>", "", text)).rstrip("\n") == " so it  goes <tail> "
 
 
 def test_verdict_follows_the_check():
     assert captions.verdict(page_cases.check(4, holds=True), "word").startswith("It holds up.")
-    assert captions.verdict(page_cases.check(4, holds=False), "word").startswith("It does not hold up.")
+    failed = Check(4, False, 0.41, 0.94, [0.3, 0.5, 0.41, 0.6], False)  # two draws end above 0.41
+    assert captions.verdict(failed, "word").startswith("It does not hold up: ")
+    assert "more than 2 of the 4 random draws do, and it takes 95%" in captions.verdict(failed, "word")
     assert "nothing stands or falls" in captions.verdict(page_cases.check(0, spread_out=True), "word")
 
 

@@ -32,9 +32,10 @@ def fitted(data=None, **changes):
 
 
 def test_words_carry_their_numbers_and_the_spaces_of_the_text():
-    found = explain(fitted(), TEXT)
+    text = TEXT + " \n"
+    found = explain(fitted(), text)
     page = found.page()
-    assert "".join(word.space + word.text for word in page.words) == TEXT == page.text
+    assert "".join(word.space + word.text for word in page.words) + page.tail == text
     for name in ("held", "push", "occlusion", "unknown", "cut"):
         assert [getattr(word, name) for word in page.words] == getattr(found, name)
     assert [at for at, word in enumerate(page.words) if word.kept] == found.kept
@@ -186,7 +187,7 @@ def test_a_numeric_sequence_has_times_and_variables_in_their_own_units():
     values = waves(1)[0][0][:9]
     found = explain(model, values, times=[2.5 * k for k in range(len(values))])
     page = found.page()
-    assert (page.unit, page.text) == ("step", "")
+    assert (page.unit, page.tail) == ("step", "")
     assert [word.text for word in page.words[:3]] == ["0", "2.5", "5"]
     assert page.variables.names == ["a", "b"]
     np.testing.assert_array_equal(page.variables.values, values)

@@ -28,6 +28,10 @@ NO_BELT = (
 )
 
 
+BEATEN = 0.95
+"""Of the random draws: those that must lower the probability less than leaving out the kept steps does."""
+
+
 def count(number: int, unit: str) -> str:
     return f"{number:,} {unit}" + ("" if number == 1 else "s")
 
@@ -55,7 +59,7 @@ def kept_sentence(page: Page) -> str:
         return ""
     total = sum(not word.cut for word in page.words)
     if check.kept == 0:
-        return f"Spread out: no few of its {count(total, page.unit)} carry the answer alone."
+        return f"Spread out: no small part of its {count(total, page.unit)} carries the answer alone."
     kept = f"{check.kept:,} of {count(total, page.unit)}"
     return f"Spread out: it needs {kept} for its answer." if check.spread_out else f"It kept {kept}."
 
@@ -67,12 +71,24 @@ def verdict(check: Check, unit: str) -> str:
     those = count(check.kept, unit)
     if check.holds:
         return (
-            f"It holds up. Leaving out the {those} it kept lowers the probability more than 95% of "
-            "the random draws do."
+            f"It holds up. Leaving out the {those} it kept lowers the probability more than at least "
+            f"{BEATEN:.0%} of the random draws do."
         )
+    why = why_it_fails(check, unit)
+    return f"It does not hold up: {why}. Do not read what it kept as the reason for the answer."
+
+
+def why_it_fails(check: Check, unit: str) -> str:
+    """In what a check that does not hold falls short; for a set of at least one step."""
+    those = count(check.kept, unit)
+    if not check.random:
+        return f"the {those} it kept are all there is, and nothing else can be left out to compare"
+    beaten, draws = sum(other > check.without for other in check.random), len(check.random)
+    if beaten >= BEATEN * draws:
+        return f"leaving out the {those} it kept does not lower the probability"
     return (
-        f"It does not hold up. Leaving out the {those} it kept lowers the probability no more than random draws do; "
-        "do not read them as the reason for the answer."
+        f"leaving out the {those} it kept lowers the probability more than {beaten:,} of the {draws:,} random draws "
+        f"do, and it takes {BEATEN:.0%}"
     )
 
 

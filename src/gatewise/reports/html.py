@@ -55,6 +55,7 @@ def _words(page: Page) -> Mapping[str, Any]:
     return {
         "start": payload.starting_word(page),
         "marks": word_marks.word_marks(page.words),
+        "tail": word_marks.on_one_line(page.tail),
         "rows": word_marks.word_rows(page),
         "kept": [word.text for word in page.words if word.kept],
         "has_held": any(math.isfinite(word.held) for word in page.words),

@@ -59,7 +59,7 @@ class Check:
         spread_out: that set is larger than half of the sequence, or there is none.
         without, only: the label's probability without these steps, and with them only.
         random: its probability without as many steps drawn at random, one value a draw.
-        holds: leaving the kept steps out lowers the probability more than 95 % of the random draws do.
+        holds: leaving the kept steps out lowers the probability more than at least 95 % of the random draws do.
     """
 
     kept: int
@@ -170,7 +170,7 @@ class Page:
 
     Args:
         title: of the browser's window. heading: the first line of the page where there is no answer.
-        unit: what a step is called, "word" or "step". text: the whole text, "" for numbers.
+        unit: what a step is called, "word" or "step". tail: what stands after the last word in the text.
         words: the N steps. layers: the first one is shown first.
         terms: of the score, in order, the score itself last; residual: what the sum leaves open.
         cautions: what must be known before the numbers are trusted. limits: what the page does not show.
@@ -183,7 +183,7 @@ class Page:
     unit: str
     words: Sequence[Word]
     layers: Sequence[LayerView]
-    text: str = ""
+    tail: str = ""
     answer: Answer | None = None
     check: Check | None = None
     flows: Sequence[FlowCurve] = ()

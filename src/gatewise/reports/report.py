@@ -124,7 +124,6 @@ def report(
         unit=unit,
         words=words,
         layers=views,
-        text=" ".join(names) if unit == "word" else "",
         variables=None if features is None else _variables(features, reading, pushed, layers[0]),
         terms=_terms(reading, pushed, unit),
         residual=pushed.residual if pushed else 0.0,

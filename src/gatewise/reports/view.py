@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol
 
-from gatewise.reports.captions import count
+from gatewise.reports.captions import count, why_it_fails
 from gatewise.reports.page import Check
 
 SHOWN_GATES = ("i", "f", "o", "r", "z")
@@ -187,8 +187,9 @@ def cautions(explanation: Explained) -> list[str]:
     if cut:
         found.append(f"{cut} of {total} {unit}s were cut away and not read")
     if unknown:
-        which = [printable(w) for w, new in zip(explanation.words, explanation.unknown, strict=True) if new]
-        shown = ", ".join(dict.fromkeys(which[:8])) + (", …" if len(which) > 8 else "")
+        pairs = zip(explanation.words, explanation.unknown, strict=True)
+        which = list(dict.fromkeys(printable(word) for word, new in pairs if new))
+        shown = ", ".join(which[:8]) + (", …" if len(which) > 8 else "")
         found.append(f"{unknown} of {total} {unit}s are unknown to the model: {shown}")
     found += _failed_checks(explanation, unit)
     return found + [printable(note) for note in explanation.notes]
@@ -199,7 +200,7 @@ def _failed_checks(explanation: Explained, unit: str) -> list[str]:
     if check is None or explanation.bare is None:
         return []
     found, whole = [], explanation.probability
-    if explanation.bare >= SUFFICES * whole:
+    if is_answer(explanation) and explanation.bare >= SUFFICES * whole:
         found.append(
             f"with every {unit} left out the model still gives {label} {explanation.bare:.1%}: "
             f"this answer needs hardly any of its {unit}s"
@@ -210,8 +211,7 @@ def _failed_checks(explanation: Explained, unit: str) -> list[str]:
         )
     if check.kept and not check.holds:
         found.append(
-            f"leaving out the kept {unit}s lowers the probability no more than leaving out random ones does, "
-            "so they are not to be read as the reason for the answer"
+            f"{why_it_fails(check, unit)}, so what it kept is not to be read as the reason for the answer"
         )
     if not check.kept:
         found.append(f"no set of {unit}s that speak for {label} keeps it alone, so none was tested")
@@ -260,6 +260,10 @@ def sum_terms(explanation: Explained) -> list[tuple[str, float]]:
     ]
 
 
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+"""Not shown themselves; Persian, Hindi and joined emoji are misspelt without them."""
+
+
 def printable(text: str) -> str:
     """`text` without characters that would move a terminal's cursor or break a line."""
-    return "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c.isprintable() or c in JOINERS else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -47,13 +47,18 @@ def word_marks(words: Sequence[Word]) -> list[WordMark]:
         WordMark(
             at=at,
             text=word.text,
-            space=" ".join(word.space.split("\n")),
+            space=on_one_line(word.space),
             classes=" ".join(_classes(word, most_held, most_push)),
             label=_label(word),
             kept=word.kept,
         )
         for at, word in enumerate(words)
     ]
+
+
+def on_one_line(text: str) -> str:
+    """Every tab, line end and other blank as a plain blank."""
+    return "".join(" " if c.isspace() else c for c in text)
 
 
 def _classes(word: Word, most_held: float, most_push: float) -> list[str]:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.reports.captions import BEATEN
 from gatewise.reports.page import Check
 from gatewise.reports.view import SUFFICES
 from gatewise.tasks.classify.deletion import calibrated, contrast, variants
 from gatewise.tasks.classify.fitted import FittedClassifier
 
 DRAWS = 50
-BEATEN = 0.95
-"""Of the random draws: those that must lower the probability less than leaving out the kept steps does."""
 MOST_OCCLUDED = 1000
 """A longer sequence is not occluded step by step, which takes as many runs as it has steps."""
 _SCANNED = 32

@@ -49,7 +49,7 @@ def page_of(explanation: Explanation) -> Page:
         unit="word" if is_text else "step",
         words=_words(explanation),
         layers=_layers(inside, broken),
-        text=explanation.text if is_text else "",
+        tail=explanation.text[explanation.spans[-1][1] :] if explanation.spans else "",
         answer=Answer(
             explanation.label, explanation.predicted, explanation.probability, explanation.probabilities
         ),
