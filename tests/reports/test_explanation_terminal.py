@@ -177,7 +177,7 @@ def test_plain_output_carries_the_sum_and_the_cautions():
     assert "residual 3.0e-08" in text
     assert "caution: 1 of 4 words were cut away and not read" in text
     assert "caution: 1 of 4 words are unknown to the model: <script>alert(1)</script>" in text
-    assert "caution: read in the wrong order" in text
+    assert "note: read in the wrong order" in text
 
 
 def test_gates_are_rows_of_blocks_on_one_scale_and_contents_are_left_out():

@@ -1,4 +1,4 @@
-"""What a page shows of a layer: the belt against products taken afresh and against the ledger, and one row of a batch."""
+"""A layer on a page: the belt against products taken afresh and against the ledger, and one row of a batch."""
 
 import numpy as np
 import pytest

@@ -63,11 +63,11 @@ def explain(
     others = [load_fitted(other, device=device) for other in beside or []]
     command = shlex.join(["gatewise", *context.obj])
     explanation = explain_one(fitted, x, target, times=times, beside=others, command=command)
-    print_explanation(explanation, out.text)
-    if html is not None:
+    if html is not None:  # before anything is printed: a pipe that closes early must not cost the page
         with new_file(html, overwrite=overwrite) as stream:
             stream.write(explanation.to_html())
         out.notes.print(f"wrote {html}")
+    print_explanation(explanation, out.text)
     out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))
 
 

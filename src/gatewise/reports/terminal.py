@@ -18,6 +18,7 @@ from gatewise.reports.view import (
     check_sentence,
     is_answer,
     kept_sentence,
+    model_notes,
     other_answers,
     shown_gates,
     step_name,
@@ -46,6 +47,8 @@ def print_explanation(explanation: Explained, console: Console) -> None:
             _line(console, sentence)
     for caution in cautions(explanation):
         _line(console, f"caution: {caution}")
+    for note in model_notes(explanation):
+        _line(console, f"note: {note}")
     if console.color_system and not console.no_color and explanation.push:
         console.print(Padding(_shaded(rows), (1, 0)), soft_wrap=False)
         _line(

@@ -175,7 +175,7 @@ def check_sentence(explanation: Explained) -> str | None:
 
 
 def cautions(explanation: Explained) -> list[str]:
-    """What a reader must know before trusting the numbers: what was not read, what fails, the model's own notes."""
+    """What a reader must know before trusting the numbers: what was not read, and what fails."""
     total, unit = len(explanation.words), step_name(explanation)
     cut, unknown = sum(explanation.cut), sum(explanation.unknown)
     found = []
@@ -192,7 +192,7 @@ def cautions(explanation: Explained) -> list[str]:
         shown = ", ".join(which[:8]) + (", …" if len(which) > 8 else "")
         found.append(f"{unknown} of {total} {unit}s are unknown to the model: {shown}")
     found += _failed_checks(explanation, unit)
-    return found + [printable(note) for note in explanation.notes]
+    return found
 
 
 def _failed_checks(explanation: Explained, unit: str) -> list[str]:
@@ -216,6 +216,11 @@ def _failed_checks(explanation: Explained, unit: str) -> list[str]:
     if not check.kept:
         found.append(f"no set of {unit}s that speak for {label} keeps it alone, so none was tested")
     return found
+
+
+def model_notes(explanation: Explained) -> list[str]:
+    """What the kind of model makes of the numbers: other layers, another direction, no sum."""
+    return [printable(note) for note in explanation.notes]
 
 
 def limits(unit: str, is_sum: bool) -> list[str]:

@@ -110,6 +110,10 @@ class Explanation:
     occlusion: list[float] = field(default_factory=list)
     inside: Inside | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        answer = f"{self.label!r} {self.probability:.1%}, kept {len(self.kept)} of {len(self.words)}"
+        return f"Explanation({answer})"
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values; a half-life that is infinite is None, for JSON has no infinity."""
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "inside"}

@@ -11,7 +11,7 @@ import torch
 from gatewise.errors import UsageError
 from gatewise.reports.layer_view import layer_view
 from gatewise.reports.page import Answer, LayerView, Page, Word
-from gatewise.reports.view import answer, cautions, limits, step_name, sum_terms
+from gatewise.reports.view import answer, cautions, limits, model_notes, step_name, sum_terms
 from gatewise.tasks.classify.encode import TextEncoder
 from gatewise.tasks.classify.explanation import Explanation, Inside
 from gatewise.tasks.classify.quality import model_facts, quality_of, training_facts
@@ -154,4 +154,5 @@ def _facts(explanation: Explanation, inside: Inside, broken: list[str]) -> list[
 def _limits(explanation: Explanation, inside: Inside, is_text: bool) -> list[str]:
     divided = inside.variables is not None and inside.variables.push is not None
     is_sum = explanation.initial is not None
-    return [*limits(step_name(explanation), is_sum), LEFT_OUT[is_text], *([DIVIDED] if divided else [])]
+    own = [*model_notes(explanation), *limits(step_name(explanation), is_sum)]
+    return [*own, LEFT_OUT[is_text], *([DIVIDED] if divided else [])]
