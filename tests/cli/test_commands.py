@@ -138,7 +138,14 @@ def test_ctrl_c_of_a_real_process_exits_0_with_a_whole_run(reviews, tmp_path):
         tmp_path / "run",
         *TINY,
     ]
-    with subprocess.Popen([*command, "--epochs", "10000"], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "--epochs", "10000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a background shell's child ignores it
+    ) as process:
         assert process.stderr
         while not process.stderr.readline().startswith("epoch 2 "):
             assert process.poll() is None
@@ -379,7 +386,7 @@ def test_a_folder_a_label(gatewise, tmp_path):
 def test_version_and_help(gatewise):
     assert gatewise("--version").out == "gatewise 0.1.0\n"
     helped = gatewise("--help").out
-    names = ["train", "evaluate", "predict", "explain", "compare", "demo", "fetch", "doctor"]
+    names = ["train", "evaluate", "predict", "explain", "inspect", "compare", "demo", "fetch", "doctor"]
     assert [
         line.split()[1] for line in helped.splitlines() if line[:2] == "│ " and line[2].isalpha()
     ] == names

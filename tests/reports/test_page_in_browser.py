@@ -508,7 +508,7 @@ def everywhere(texts: list[str]) -> Page:
         unit="word",
         words=words,
         layers=[shown, dataclasses.replace(shown, name=first)],
-        text=" ".join(texts),
+        tail=" ".join(texts),
         answer=Answer(first, first, 0.9, dict.fromkeys(texts, 1 / count)),
         check=page_cases.check(),
         flows=[FlowCurve(text, [1.0, 0.5, 0.1], [0.5, 0.2, 0.05]) for text in texts],

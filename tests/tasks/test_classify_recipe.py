@@ -25,7 +25,7 @@ def run(data=None, config=CONFIG, **options):
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "gru+lstm"])
 def test_a_separable_task_is_learned_to_the_last_example(cell):
-    fitted = run(config=replace(CONFIG, cell=cell))
+    fitted = run(config=replace(CONFIG, cell=cell, pooling="max"))  # one word decides, wherever it stands
     assert fitted.metrics["accuracy"] == 1.0
     new = reviews(60, seed=9)
     assert fitted.evaluate(as_texts(*new))["accuracy"] == 1.0
@@ -65,13 +65,13 @@ def test_series_are_learned_and_scaled_by_the_training_part():
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
     torch.manual_seed(11)
-    first = run(config=replace(CONFIG, epochs=2, dropout=0.5))
+    first = run(config=replace(CONFIG, epochs=2, dropout=0.5, threads=2))
     here = torch.rand(3)
     torch.manual_seed(11)
     assert torch.equal(torch.rand(3), here)
     torch.manual_seed(12)  # the caller's seed does not matter
     second = run(config=replace(CONFIG, epochs=2, dropout=0.5, threads=2))
-    other = run(config=replace(CONFIG, epochs=2, dropout=0.5, seed=1))
+    other = run(config=replace(CONFIG, epochs=2, dropout=0.5, threads=2, seed=1))
     assert torch.get_num_threads() == 1
     weights = [fitted.network.state_dict() for fitted in (first, second, other)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
