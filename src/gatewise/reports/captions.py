@@ -60,8 +60,13 @@ def kept_sentence(page: Page) -> str:
     total = sum(not word.cut for word in page.words)
     if check.kept == 0:
         return f"Spread out: no small part of its {count(total, page.unit)} carries the answer alone."
-    kept = f"{check.kept:,} of {count(total, page.unit)}"
-    return f"Spread out: it needs {kept} for its answer." if check.spread_out else f"It kept {kept}."
+    return f"{kept_share(check, total, page.unit)}."
+
+
+def kept_share(check: Check, total: int, unit: str) -> str:
+    """How many of `total` steps a kept set has that there is, without a full stop."""
+    kept = f"{check.kept:,} of {count(total, unit)}"
+    return f"Spread out: it needs {kept} for its answer" if check.spread_out else f"It kept {kept}"
 
 
 def verdict(check: Check, unit: str) -> str:

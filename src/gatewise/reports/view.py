@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol
 
-from gatewise.reports.captions import count, why_it_fails
+from gatewise.reports.captions import count, kept_share, why_it_fails
 from gatewise.reports.page import Check
 
 SHOWN_GATES = ("i", "f", "o", "r", "z")
@@ -155,11 +155,11 @@ def kept_sentence(explanation: Explained) -> str | None:
         return None
     if check.kept == 0:
         return f"Spread out: no set of {unit}s that speak for {printable(explanation.label)} keeps it alone."
-    total = f"{check.kept} of {sum(not cut for cut in explanation.cut)} {unit}s"
+    sentence = kept_share(check, sum(not cut for cut in explanation.cut), unit)
     if check.spread_out:
-        return f"Spread out: it needs {total} for its answer."
+        return f"{sentence}."
     names = [printable(explanation.words[at]) for at in explanation.kept]
-    return f"It kept {total}: {', '.join(names[:NAMED])}" + (", …" if len(names) > NAMED else ".")
+    return f"{sentence}: {', '.join(names[:NAMED])}" + (", …" if len(names) > NAMED else ".")
 
 
 def check_sentence(explanation: Explained) -> str | None:
