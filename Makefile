@@ -3,15 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NATIVE := native/CMakeLists.txt $(wildcard native/src/*)
+# By the environment, because the tools of the build are to be the pinned ones too; newer pips read the second name there.
+INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo install test sanitize lint bench format clean
 .DEFAULT_GOAL := demo
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[dev]'
 	touch $@
+
+# Also what compiles the native kernels anew after a change in native/.
+install: $(STAMP)
 
 # The main job on embedded data: train, evaluate, explain; it says where the report is.
 demo: $(STAMP)
@@ -19,6 +25,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# The native kernels without Python, under the address and the undefined behaviour sanitizer; needs CMake.
+sanitize:
+	cmake -S native -B build/sanitize -DGATEWISE_SANITIZE=address,undefined
+	cmake --build build/sanitize --parallel 2
+	build/sanitize/native_test
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
