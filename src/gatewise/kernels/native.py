@@ -1,18 +1,69 @@
-"""The kernels in C++, compiled at installation where there was a compiler."""
+"""The kernels in C++, compiled at installation where there was a compiler.
+
+Addresses, sizes and strides cross into C++; what is checked is checked here. float32 and float64 run as they are.
+bfloat16 is computed in float32: what a layer takes and returns is rounded, the gates and cell states between are not.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import os
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.cells.catalogue import CELLS
+from gatewise.cells.variant import Variant
+from gatewise.kernels.weights import Weights
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+# In the order of `Cell` in native/src/problem.h.
+_CELLS = {name: k for k, name in enumerate(("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"))}
+
+
+class Outputs(NamedTuple):
+    """What a run leaves; h_seq, h_n and c_n in x's dtype, the rest in the dtype of the computation.
+
+    Shape: h_seq [T, B, P], c_seq [T, B, H], h_n [B, P], c_n [B, H], reserve [T, B, G*H], workspace [bytes], uint8. Empty:
+    c_seq and c_n of cells without c; c_seq, reserve and workspace unless the run was for training.
+    """
+
+    h_seq: Tensor
+    c_seq: Tensor
+    h_n: Tensor
+    c_n: Tensor
+    reserve: Tensor
+    workspace: Tensor
 
 
 def _load() -> tuple[ModuleType | None, str | None]:
     try:
-        return import_module("gatewise._native"), None
+        module = import_module("gatewise._native")
     except ModuleNotFoundError:
         return None, "no C++ compiler worked when Gatewise was installed"
     except ImportError as error:
         return None, f"the compiled module does not load: {error}"
+    _share_threads(module)
+    return module, None
+
+
+def _share_threads(module: ModuleType) -> None:
+    """Let the kernels run on PyTorch's own OpenMP threads; where they are not found, they start threads for a call."""
+    root = Path(torch.__file__).parent
+    found = [str(p) for p in (*root.glob("lib/libgomp*"), *root.parent.glob("torch.libs/libgomp*"))]
+    for name in (*found, "libgomp.so.1"):
+        try:
+            runtime = ctypes.CDLL(name, mode=os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 0))
+            functions = [runtime.GOMP_parallel, runtime.omp_get_thread_num, runtime.omp_get_num_threads]
+        except (OSError, AttributeError):
+            continue
+        module.use_openmp(*(ctypes.cast(f, ctypes.c_void_p).value for f in functions))
+        return
 
 
 _native, _missing = _load()
@@ -28,6 +79,146 @@ def why_missing() -> str | None:
 
 
 def isa() -> str:
-    """The instruction set that they run with: "portable", "avx2", "avx512" or "amx"."""
+    """The instruction set that they run with: "portable", "avx2" or "avx512"."""
+    return _module().isa()
+
+
+def _module() -> Any:
     assert _native is not None, "asked for without native kernels"
-    return _native.isa()
+    return _native
+
+
+def workspace_size(cell: str, variant: Variant, T: int, B: int, H: int, itemsize: int) -> int:
+    """Bytes that a training run of T steps and B rows leaves for its backward pass, beside c_seq and reserve."""
+    if cell == "gru":
+        return T * B * H * itemsize
+    if variant.layer_norm:
+        return T * B * (2 * gate_rows(cell, variant, H) + 2) * itemsize
+    return 0
+
+
+def gate_rows(cell: str, variant: Variant, H: int) -> int:
+    """Rows of the gates in the weights."""
+    return (len(CELLS[cell].gates) - variant.coupled) * H
+
+
+def reserve_rows(cell: str, variant: Variant, H: int) -> int:
+    """Columns of the reserve: the gates; none for a plain RNN, whose h is its gate."""
+    return 0 if cell.startswith("rnn") else gate_rows(cell, variant, H)
+
+
+def forward(
+    cell: str, variant: Variant, x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights, lengths: Tensor | None,
+    resets: Tensor | None, seed: Tensor | None, *, reverse: bool, train: bool,
+) -> Outputs:  # fmt: skip
+    """Run one layer in one direction; arguments as in `gatewise.kernels.recurrence`.
+
+    Args:
+        train: keep what the backward pass and a recording read.
+    """
+    dtype = x.dtype
+    call = _Call(cell, variant, x, h0, c0, weights, lengths, resets, seed, reverse=reverse)
+    T, B, P, H = call.sizes
+    h_seq, h_n = call.empty(T, B, P), call.empty(B, P)
+    c_n = call.empty(0) if c0 is None else call.empty(B, H)
+    c_seq = call.empty(T, B, H) if train and c0 is not None else call.empty(0)
+    rows = reserve_rows(cell, variant, H)
+    reserve = call.empty(T, B, rows) if train and rows else call.empty(0)
+    size = workspace_size(cell, variant, T, B, H, call.x.element_size()) if train else 0
+    workspace = torch.empty(size, dtype=torch.uint8)
+    call.outputs(h_seq, c_seq, reserve, workspace)
+    call.set(h_n=h_n, c_n=c_n)
+    _module().forward(call.problem)
+    return Outputs(h_seq.to(dtype), c_seq, h_n.to(dtype), c_n.to(dtype), reserve, workspace)
+
+
+def backward(
+    cell: str, variant: Variant, x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights, lengths: Tensor | None,
+    resets: Tensor | None, seed: Tensor | None, outputs: Outputs, grads: tuple[Tensor | None, ...], *, reverse: bool,
+    need_dx: bool = True,
+) -> tuple[Tensor, Tensor, Tensor | None, list[Tensor]]:  # fmt: skip
+    """Gradients of x (empty unless `need_dx`), h0, c0 and the weights that exist.
+
+    Args:
+        outputs: of `forward` with train=True and the same arguments.
+        grads: of h_seq, c_seq, h_n and c_n, None where there is none.
+    """
+    dtype = x.dtype
+    call = _Call(cell, variant, x, h0, c0, weights, lengths, resets, seed, reverse=reverse)
+    call.outputs(outputs.h_seq.to(call.dtype), outputs.c_seq, outputs.reserve, outputs.workspace)
+    dh_seq, dc_seq, dh_n, dc_n = (None if g is None else g.to(call.dtype) for g in grads)
+    call.set_strided("dh_seq", dh_seq)
+    call.set(**{
+        name: None if g is None else g.contiguous()
+        for name, g in (("dc_seq", dc_seq), ("dh_n", dh_n), ("dc_n", dc_n))
+    })  # fmt: skip
+    dx = call.empty(*x.shape) if need_dx else call.empty(0)
+    dh0 = call.empty(*h0.shape)
+    dc0 = None if c0 is None else call.empty(*c0.shape)
+    dw = weights.replaced([call.empty(*w.shape) for w in weights.tensors()])
+    call.set(dx=dx, dh0=dh0, dc0=dc0, **{f"d{name}": w for name, w in dw._asdict().items()})
+    _module().backward(call.problem)
+    return (
+        dx.to(dtype), dh0.to(dtype), None if dc0 is None else dc0.to(dtype), [w.to(dtype) for w in dw.tensors()],
+    )  # fmt: skip
+
+
+class _Call:
+    """One call as C++ sees it; holds every tensor whose address it hands over."""
+
+    def __init__(
+        self, cell: str, variant: Variant, x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights,
+        lengths: Tensor | None, resets: Tensor | None, seed: Tensor | None, *, reverse: bool,
+    ) -> None:  # fmt: skip
+        self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        self.problem = _module().Problem()
+        self.held: list[Tensor] = []
+        self.x = x.to(self.dtype)
+        T, B, I = x.shape  # noqa: E741
+        P, H = h0.shape[1], weights.hidden_size
+        self.sizes = T, B, P, H
+        p = self.problem
+        p.cell, p.is_double, p.reverse = _CELLS[cell], self.dtype == torch.float64, reverse
+        p.T, p.B, p.I, p.H, p.P = T, B, I, H, P
+        p.threads = torch.get_num_threads()
+        p.coupled = variant.coupled
+        p.zoneout_c, p.zoneout_h = variant.zoneout
+        if seed is not None and variant.random:
+            p.random, p.seed = True, int(seed)
+            if variant.recurrent_dropout_on == "g":
+                p.dropout_g = variant.recurrent_dropout
+            elif variant.recurrent_dropout_on == "h":
+                p.dropout_h = variant.recurrent_dropout
+        self.set_strided("x", self.x)
+        self.set(h0=h0.to(self.dtype).contiguous(), c0=None if c0 is None else c0.to(self.dtype).contiguous())
+        self.set(**{
+            name: None if w is None else w.to(self.dtype).contiguous() for name, w in weights._asdict().items()
+        })  # fmt: skip
+        self.set(lengths=None if lengths is None else lengths.contiguous())
+        if resets is not None:
+            self.set(resets=resets)
+            p.resets_t, p.resets_b = resets.stride()
+
+    def empty(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=self.dtype)
+
+    def set(self, **tensors: Tensor | None) -> None:
+        """Hand over addresses; an empty tensor is one that does not exist."""
+        for name, tensor in tensors.items():
+            if tensor is not None and tensor.numel():
+                self.held.append(tensor)
+                setattr(self.problem, name, tensor.data_ptr())
+
+    def set_strided(self, name: str, tensor: Tensor | None) -> None:
+        """A tensor [T, B, *] whose steps and rows may lie anywhere."""
+        if tensor is None:
+            return
+        if tensor.shape[2] > 1 and tensor.stride(2) != 1:
+            tensor = tensor.contiguous()
+        self.set(**{name: tensor})
+        setattr(self.problem, f"{name}_t", tensor.stride(0))
+        setattr(self.problem, f"{name}_b", tensor.stride(1))
+
+    def outputs(self, h_seq: Tensor, c_seq: Tensor, reserve: Tensor, workspace: Tensor) -> None:
+        self.set_strided("h_seq", h_seq)
+        self.set(c_seq=c_seq, reserve=reserve, workspace=workspace)

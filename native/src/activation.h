@@ -1,0 +1,76 @@
+// sigmoid and tanh of vectors. The error is below 2 units in the last place, relative, also near zero; NaN stays NaN and
+// an infinity gives the limit.
+//
+// 2^t = 2^n (1 + f q(f)), n = round(t), f = t - n in [-1/2, 1/2]; q is the polynomial that meets (2^f - 1)/f at the
+// Chebyshev nodes. tanh(x) = m / (m + 2) with m = e^{2x} - 1, which keeps its digits where m is small.
+#pragma once
+
+#include "vector.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+template <class T> struct Exp2;
+template <> struct Exp2<float> {
+  static constexpr float kShift = 12582912.0f + 127.0f;  // 1.5 * 2^23 rounds to a whole number; 127 is the bias
+  static constexpr int kMantissa = 23;
+  static constexpr float kLimit = 126.0f;
+  static constexpr float kTanhLimit = 9.02f;  // tanh rounds to 1 from here
+  static constexpr float kQ[] = {0.69314718802622878f,   0.24022650760568126945f, 0.055503571142190778186f,
+                                 0.0096180825572778515f, 0.0013390863364671234f,  0.00015453162945120690f};
+};
+template <> struct Exp2<double> {
+  static constexpr double kShift = 6755399441055744.0 + 1023.0;  // 1.5 * 2^52
+  static constexpr int kMantissa = 52;
+  static constexpr double kLimit = 1022.0;
+  static constexpr double kTanhLimit = 19.1;
+  static constexpr double kQ[] = {0.69314718055994530925,    0.24022650695910071233,   0.055504108664821627039,
+                                  0.0096181291076284794928,  0.0013333558146406470697, 0.00015403530393370733411,
+                                  0.000015252733841556772589, 1.321548680870556279e-6, 1.0178057087733941105e-7,
+                                  7.0548973041554992774e-9,  4.455817908336064493e-10, 2.5729324177362304214e-11};
+};
+
+// A comparison with NaN is false, so NaN passes through.
+template <class T> GATEWISE_INLINE Vector<T> clamp(Vector<T> x, T limit) {
+  Vector<T> low = splat(-limit), high = splat(limit);
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+// scale = 2^n and part = 2^f - 1 with n + f = t, |t| <= kLimit.
+template <class T> GATEWISE_INLINE void exp2_parts(Vector<T> t, Vector<T> &scale, Vector<T> &part) {
+  using E = Exp2<T>;
+  Vector<T> shifted = t + E::kShift;
+  Vector<T> f = t - (shifted - E::kShift);
+  typename VectorOf<T>::Bits bits = (typename VectorOf<T>::Bits)shifted;
+  scale = (Vector<T>)(bits << E::kMantissa);
+  constexpr int n = sizeof(E::kQ) / sizeof(T);
+  Vector<T> q = splat(E::kQ[n - 1]);
+#pragma GCC unroll 16
+  for (int k = n - 2; k >= 0; --k) q = q * f + E::kQ[k];
+  part = q * f;
+}
+
+template <class T> GATEWISE_INLINE Vector<T> reciprocal(Vector<T> x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {  // 14 bits, then one step of Newton's iteration
+    Vector<T> r = (Vector<T>)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
+    return r + r * (T(1) - x * r);
+  }
+#endif
+  return T(1) / x;
+}
+
+template <class T> GATEWISE_INLINE Vector<T> sigmoid(Vector<T> x) {
+  Vector<T> t = clamp<T>(x * T(-1.4426950408889634074), Exp2<T>::kLimit), scale, part;
+  exp2_parts<T>(t, scale, part);
+  return reciprocal<T>(scale * part + (scale + T(1)));
+}
+
+template <class T> GATEWISE_INLINE Vector<T> tanh(Vector<T> x) {
+  Vector<T> t = clamp<T>(x, Exp2<T>::kTanhLimit) * T(2.8853900817779268147), scale, part;
+  exp2_parts<T>(t, scale, part);
+  Vector<T> m = scale * part + (scale - T(1));
+  return m * reciprocal<T>(m + T(2));
+}
+
+}  // namespace gatewise::GATEWISE_ISA

@@ -1,0 +1,25 @@
+// What an instruction set offers. One table for each, made by kernels.cpp.
+#pragma once
+
+#include "plan.h"
+#include "problem.h"
+
+namespace gatewise {
+
+// A layer in one direction, packed once, run one step at a time by one thread.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  // x [B, I] with rows x_b apart, h and c [B, P] and [B, H] before the step; h_out and c_out must not overlap them.
+  virtual void step(const void *x, std::int64_t x_b, const void *h, const void *c, void *h_out, void *c_out) = 0;
+};
+
+struct Kernels {
+  const char *name;
+  void (*forward)(const Problem &problem, const Row *rows);
+  void (*backward)(const Problem &problem, const Row *rows);
+  Stream *(*stream)(const Problem &problem, const Row *rows);  // for T = 1; packs the weights; `rows` must outlive it
+  void (*drop_weights)(std::uint64_t seed, double p, std::int64_t rows, std::int64_t columns, float *out);
+};
+
+}  // namespace gatewise

@@ -1,0 +1,193 @@
+// Products of rows with packed matrices: C[n, N] (+)= A[n, K] M[K, N], and of their transposes for the gradients.
+//
+// M is packed in panels of `nv` vectors: [panel][k][nv * lanes]. C lies in panels too: [panel][row][nv * lanes]. The rows
+// of A are addressed one by one, so they may lie anywhere. A tile of rows times one panel is accumulated in registers;
+// the sum over k is taken in the same order in every tile, so the result does not depend on how rows are grouped.
+#pragma once
+
+#include "vector.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+// The columns of a packed matrix: `vectors` of them, in panels of `nv` (the last may be narrower).
+struct Columns {
+  long vectors = 0;
+  int nv = 4;
+  long panels() const { return blocks(vectors, nv); }
+  int width(long panel) const { return static_cast<int>(least<long>(nv, vectors - panel * nv)); }
+};
+
+template <class T> struct Matrix {
+  T *data = nullptr;
+  long K = 0;
+  Columns columns;
+  long panel_size() const { return K * columns.nv * kLanes<T>; }
+  const T *panel(long p) const { return data + p * panel_size(); }
+  long size() const { return columns.vectors * K * kLanes<T>; }
+};
+
+// A row of A is `pieces` runs of `run` elements that lie `stride` apart.
+struct RowShape {
+  long run, pieces = 1, stride = 0;
+};
+
+// The most rows of a tile whose accumulators, one panel row and a broadcast fit into the registers.
+constexpr int tile_rows(int nv) {
+  int fit = (kRegisters - nv - 1) / nv;
+  return fit > 8 ? 8 : fit < 2 ? 2 : fit;
+}
+
+// MR rows times NP panels of NV vectors. `bias` (packed like a row of C) or, where it is null, C itself is the start.
+template <class T, int MR, int NV, int NP>
+GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long m_panel, T *c, long c_panel, long c_row,
+                          const T *bias) {
+  constexpr int L = kLanes<T>;
+  Vector<T> sum[MR][NP][NV];
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 2
+    for (int p = 0; p < NP; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v)
+        sum[r][p][v] = load(bias ? bias + (p * NV + v) * L : c + p * c_panel + r * c_row + v * L);
+  for (long piece = 0; piece < shape.pieces; ++piece) {
+    const T *a[MR];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) a[r] = rows[r] + piece * shape.stride;
+    for (long k = 0; k < shape.run; ++k) {
+      Vector<T> b[NP][NV];
+#pragma GCC unroll 2
+      for (int p = 0; p < NP; ++p)
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) b[p][v] = load(m + p * m_panel + v * L);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) {
+        Vector<T> broadcast = splat(a[r][k]);
+#pragma GCC unroll 2
+        for (int p = 0; p < NP; ++p)
+#pragma GCC unroll 4
+          for (int v = 0; v < NV; ++v) sum[r][p][v] += broadcast * b[p][v];
+      }
+      m += NV * L;
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 2
+    for (int p = 0; p < NP; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) store(c + p * c_panel + r * c_row + v * L, sum[r][p][v]);
+}
+
+// n <= 8 rows times one panel.
+template <class T, int NV>
+void tile_of(int n, const T *const *rows, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
+  switch (n) {
+    case 1: return tile<T, 1, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    case 2: return tile<T, 2, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    case 3: return tile<T, 3, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    case 4: return tile<T, 4, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    case 5: return tile<T, 5, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    case 6: return tile<T, 6, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    case 7: return tile<T, 7, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+    default: return tile<T, 8, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+  }
+}
+
+template <class T, int NV>
+void panel_product(const T *const *rows, long n, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
+  long tiles = blocks(n, tile_rows(NV)), done = 0;
+  for (long t = 0; t < tiles; ++t) {  // tiles of nearly equal height: none is left with a single row
+    int height = static_cast<int>((n - done) / (tiles - t));
+    tile_of<T, NV>(height, rows + done, shape, m, c + done * c_row, c_row, bias);
+    done += height;
+  }
+}
+
+// C[:, panels first..last-1] (+)= A M. c points at panel 0; `bias` is packed for all panels, null to accumulate.
+template <class T>
+void product(const T *const *rows, long n, RowShape shape, const Matrix<T> &m, long first, long last, T *c, long c_panel,
+             long c_row, const T *bias) {
+  const int nv = m.columns.nv;
+  const long bias_panel = nv * kLanes<T>;
+  long p = first;
+  if (n == 1) {  // one row has too few sums in flight to hide the latency of an addition: take two panels at a time
+    for (; p + 2 <= last && m.columns.width(p + 1) == nv; p += 2) {
+      const T *b = bias ? bias + p * bias_panel : nullptr;
+      if (nv == 4) tile<T, 1, 4, 2>(rows, shape, m.panel(p), m.panel_size(), c + p * c_panel, c_panel, c_row, b);
+      else if (nv == 3) tile<T, 1, 3, 2>(rows, shape, m.panel(p), m.panel_size(), c + p * c_panel, c_panel, c_row, b);
+      else break;
+    }
+  }
+  for (; p < last; ++p) {
+    const T *b = bias ? bias + p * bias_panel : nullptr;
+    T *to = c + p * c_panel;
+    switch (m.columns.width(p)) {
+      case 1: panel_product<T, 1>(rows, n, shape, m.panel(p), to, c_row, b); break;
+      case 2: panel_product<T, 2>(rows, n, shape, m.panel(p), to, c_row, b); break;
+      case 3: panel_product<T, 3>(rows, n, shape, m.panel(p), to, c_row, b); break;
+      default: panel_product<T, 4>(rows, n, shape, m.panel(p), to, c_row, b); break;
+    }
+  }
+}
+
+// MR columns of A against one panel: C[i, :] += sum over rows k of A[k, i] D[k, :].
+template <class T, int MR, int NV>
+GATEWISE_INLINE void outer_tile(const T *const *rows, long first, long n, const T *d, long d_row, T *c, long c_row) {
+  constexpr int L = kLanes<T>;
+  Vector<T> sum[MR][NV];
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) sum[i][v] = load(c + i * c_row + v * L);
+  for (long k = 0; k < n; ++k) {
+    const T *a = rows[k] + first;
+    Vector<T> b[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) b[v] = load(d + k * d_row + v * L);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; ++i) {
+      Vector<T> broadcast = splat(a[i]);
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) sum[i][v] += broadcast * b[v];
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) store(c + i * c_row + v * L, sum[i][v]);
+}
+
+// c [columns of A][NV * lanes] += Aᵀ D for `columns` columns of A and one panel D [n][d_row] of NV vectors.
+template <class T, int NV>
+void outer_panel(const T *const *rows, long n, long columns, const T *d, long d_row, T *c) {
+  constexpr long c_row = NV * kLanes<T>;
+  long tiles = blocks(columns, tile_rows(NV)), done = 0;
+  for (long t = 0; t < tiles; ++t) {
+    int height = static_cast<int>((columns - done) / (tiles - t));
+    T *to = c + done * c_row;
+    switch (height) {
+      case 1: outer_tile<T, 1, NV>(rows, done, n, d, d_row, to, c_row); break;
+      case 2: outer_tile<T, 2, NV>(rows, done, n, d, d_row, to, c_row); break;
+      case 3: outer_tile<T, 3, NV>(rows, done, n, d, d_row, to, c_row); break;
+      case 4: outer_tile<T, 4, NV>(rows, done, n, d, d_row, to, c_row); break;
+      case 5: outer_tile<T, 5, NV>(rows, done, n, d, d_row, to, c_row); break;
+      case 6: outer_tile<T, 6, NV>(rows, done, n, d, d_row, to, c_row); break;
+      case 7: outer_tile<T, 7, NV>(rows, done, n, d, d_row, to, c_row); break;
+      default: outer_tile<T, 8, NV>(rows, done, n, d, d_row, to, c_row); break;
+    }
+    done += height;
+  }
+}
+
+template <class T>
+void outer(int nv, const T *const *rows, long n, long columns, const T *d, long d_row, T *c) {
+  switch (nv) {
+    case 1: return outer_panel<T, 1>(rows, n, columns, d, d_row, c);
+    case 2: return outer_panel<T, 2>(rows, n, columns, d, d_row, c);
+    case 3: return outer_panel<T, 3>(rows, n, columns, d, d_row, c);
+    default: return outer_panel<T, 4>(rows, n, columns, d, d_row, c);
+  }
+}
+
+}  // namespace gatewise::GATEWISE_ISA
