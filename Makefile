@@ -41,7 +41,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# With onnxruntime, which only stands beside ours here.
 bench: $(STAMP)
+	$(INSTALL) onnx onnxruntime
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -19,7 +19,7 @@ from gatewise.kernels.weights import Weights
 _SATURATING = 1e30
 
 # Below this share of valid steps the padded work of a training step costs more than a call for each distinct length
-# with its replayed backward pass (reckoned from benchmarks/layers.py: the two meet at 0.14 to 0.31, by shape).
+# with its replayed backward pass (reckoned from measured steps: the two meet at 0.14 to 0.31, by shape).
 MIN_FILL = 0.3
 
 

@@ -49,7 +49,7 @@ def fit(
     Raises:
         GatewiseError: the loss is not finite.
     """
-    run = _Fit(model, batches, loss, options, evaluate, report or Silent(), log)
+    run = Fit(model, batches, loss, options, evaluate, report or Silent(), log)
     try:
         run.train()
     except KeyboardInterrupt:
@@ -62,8 +62,8 @@ def fit(
     return run.outcome
 
 
-class _Fit:
-    """The state of one training."""
+class Fit:
+    """The state of one training; `fit` carries it through."""
 
     def __init__(
         self,
