@@ -63,13 +63,13 @@ def test_explain_backend_names_the_backend_that_runs(name, shape, ragged, forced
         with gw.backend(forced):
             choice = gw.explain_backend(layer, x, lengths=lengths)
             assert choice.backend == what_runs(layer, x, lengths=lengths) == forced
-    assert set(choice.reasons) == {"naive", "aten"}
+    assert set(choice.reasons) == {"native", "naive", "aten"}
     assert str(choice).startswith(f"{choice.backend} runs this call\n")
 
 
 def test_an_unknown_backend_is_refused_with_the_list():
     with (
-        pytest.raises(UsageError, match=r"there is no backend 'cudnn'; there are aten, naive"),
+        pytest.raises(UsageError, match=r"there is no backend 'cudnn'; there are native, aten, naive"),
         gw.backend("cudnn"),
     ):
         pass

@@ -15,7 +15,19 @@ def arguments(cell, lengths, reverse, keep, dtype):
         "reverse": reverse, "bias": True, "strides": "contiguous", "keep_c": keep,
     }  # fmt: skip
     made = build(case, seed=2)
-    return made.cell, made.x, made.h0, made.c0, made.weights.tensors(), made.lengths, reverse, keep
+    return (
+        made.cell,
+        "",
+        made.x,
+        made.h0,
+        made.c0,
+        made.weights.tensors(),
+        made.lengths,
+        None,
+        None,
+        reverse,
+        keep,
+    )
 
 
 CELLS = ["lstm", "lstm_projected", "gru", "rnn_tanh", "rnn_relu"]
@@ -36,15 +48,21 @@ def test_opcheck(cell, lengths, reverse, keep, dtype):
     tests = ["test_schema", "test_autograd_registration", "test_faketensor"]
     if (cell, keep, dtype) != WORKSPACE:
         tests.append("test_aot_dispatch_dynamic")
-    opcheck(torch.ops.gatewise.recurrence.default, (*given, True), test_utils=tests, rtol=1e-5, atol=1e-5)
+    opcheck(
+        torch.ops.gatewise.recurrence.default,
+        (*given, True, False, ""),
+        test_utils=tests,
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("lengths", ["none", "unsorted"])
 def test_traced_with_a_workspace_equals_eager(lengths):
-    cell, x, h0, c0, weights, lengths, reverse, keep = arguments("lstm", lengths, False, False, torch.float32)
+    cell, variant, x, h0, c0, weights, *rest = arguments("lstm", lengths, False, False, torch.float32)
 
     def function(x, h0, c0, *weights):
-        out = torch.ops.gatewise.recurrence(cell, x, h0, c0, list(weights), lengths, reverse, keep, True)
+        out = torch.ops.gatewise.recurrence(cell, variant, x, h0, c0, list(weights), *rest, True, False, "")
         return out[0].square().sum() + out[2].sum() + (3 * out[3]).sum()
 
     leaves = (x, h0, c0, *weights)
@@ -59,13 +77,15 @@ def test_traced_with_a_workspace_equals_eager(lengths):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_opcheck_without_gradients(cell):
-    name, x, h0, c0, weights, lengths, reverse, keep = arguments(cell, "unsorted", False, True, torch.float32)
-    c0 = None if c0 is None else c0.detach()
-    plain = (name, x.detach(), h0.detach(), c0, [w.detach() for w in weights], lengths, reverse, keep)
-    opcheck(torch.ops.gatewise.recurrence.default, (*plain, False))
+    name, variant, *tensors, weights, lengths, resets, seed, reverse, keep = arguments(
+        cell, "unsorted", False, True, torch.float32
+    )
+    x, h0, c0 = (None if t is None else t.detach() for t in tensors)
+    plain = (name, variant, x, h0, c0, [w.detach() for w in weights], lengths, resets, seed, reverse, keep)
+    opcheck(torch.ops.gatewise.recurrence.default, (*plain, False, False, ""))
 
 
-@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("lstm_projected", 4), ("gru", 3), ("rnn_tanh", 1)])
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("lstm_projected", 4), ("gru", 3)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_reserve_holds_the_activated_gates(cell, gates, dtype, reverse):
@@ -74,12 +94,12 @@ def test_the_reserve_holds_the_activated_gates(cell, gates, dtype, reverse):
         "reverse": reverse, "bias": True, "strides": "contiguous", "keep_c": True,
     }  # fmt: skip
     made = build(case, seed=5)
-    flat = made.weights.tensors()
     reserve = torch.ops.gatewise.recurrence(
-        made.cell, made.x, made.h0, made.c0, flat, made.lengths, reverse, True, True
-    )[4]
+        made.cell, "", made.x, made.h0, made.c0, made.weights.tensors(), made.lengths, None, None, reverse,
+        True, True, False, "",
+    )[4]  # fmt: skip
     assert reserve.shape == (5, 3, gates * 4)
-    names = {"lstm": "ifgo", "gru": "rzn", "rnn_tanh": "h"}[made.cell]
+    names = {"lstm": "ifgo", "gru": "rzn"}[made.cell]
     expected = torch.zeros(5, 3, gates * 4, dtype=torch.float64)
     for t, rows, happened in made.expected.tape.steps:
         expected[t, rows] = torch.from_numpy(np.concatenate([happened[k] for k in names], axis=-1))

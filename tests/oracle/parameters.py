@@ -10,18 +10,26 @@ Array = NDArray[Any]  # float64; rows and lengths are integers
 
 
 class Params(NamedTuple):
-    """Shape: w_ih [G*H, I], w_hh [G*H, P], b_ih and b_hh [G*H] or None, w_hr [P, H] or None."""
+    """Shape: w_ih [G*H, I], w_hh [G*H, P], b_ih and b_hh [G*H] or None, w_hr [P, H] or None.
+
+    Of an LSTM's variants, else None: peephole [3H] (i, f, o), coupled [2H] (f, o); norm_ih and norm_hh [G*H], norm_c and
+    norm_c_bias [H].
+    """
 
     w_ih: Array
     w_hh: Array
     b_ih: Array | None = None
     b_hh: Array | None = None
     w_hr: Array | None = None
+    peephole: Array | None = None
+    norm_ih: Array | None = None
+    norm_hh: Array | None = None
+    norm_c: Array | None = None
+    norm_c_bias: Array | None = None
 
     def like(self, make: Callable[[Array], Array]) -> "Params":
         """`make` of every array that exists."""
-        biases = (None if b is None else make(b) for b in (self.b_ih, self.b_hh, self.w_hr))
-        return Params(make(self.w_ih), make(self.w_hh), *biases)
+        return Params(*(None if a is None else make(a) for a in self))
 
     def blocks(self, count: int) -> list["Params"]:
         """The parameters of each gate by itself: every weight cut into `count` blocks of rows."""

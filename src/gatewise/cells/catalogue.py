@@ -16,7 +16,8 @@ class Cell:
         name: its name in the catalogue.
         gates: what each step computes, in the row order of the weights; each gate has H rows.
         has_c: whether a cell state c is carried beside h.
-        step: the functional step; called as step(x, h, [c,] w_ih, w_hh, b_ih, b_hh[, w_hr]).
+        step: the functional step; called as step(x, h, [c,] w_ih, w_hh, b_ih, b_hh[, w_hr]), with its
+            variants by keyword.
     """
 
     name: str

@@ -33,6 +33,7 @@ def gru_step(
     b_hh: Tensor | None = None,
     *,
     reset_after: bool = True,
+    drop_h: Tensor | None = None,
 ) -> GRUStep:
     """One GRU step.
 
@@ -41,24 +42,28 @@ def gru_step(
         n = tanh(W_n x_t + b_n + U_n (r ⊙ h_{t-1}) + b'_n)     reset_after=False (the paper)
         h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
 
+    With drop_h (Gal & Ghahramani 2016) the products U read h_{t-1} ⊙ drop_h; what z keeps is not dropped.
+
     Args:
         x: input, [B, I].
         h: hidden state, [B, H].
         w_ih, w_hh, b_ih, b_hh: [3H, I], [3H, H], [3H], [3H]; rows in the order r, z, n.
+        drop_h: [B, H]; 0 for a dropped unit, else 1 / (1 - p).
 
     Gates: r, z in (0, 1), z = 1 keeps the old state (the paper's z; some texts write 1 - z); n in (-1, 1).
     """
     from_x = F.linear(x, w_ih, b_ih)  # [B, 3H]
+    seen = h if drop_h is None else h * drop_h
     x_r, x_z, x_n = from_x.chunk(3, dim=-1)
     if reset_after:
-        h_r, h_z, h_n = F.linear(h, w_hh, b_hh).chunk(3, dim=-1)
+        h_r, h_z, h_n = F.linear(seen, w_hh, b_hh).chunk(3, dim=-1)
         r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
         n = (x_n + r * h_n).tanh()
     else:
         u_r, u_z, u_n = w_hh.chunk(3)
         b_r, b_z, b_n = (None, None, None) if b_hh is None else b_hh.chunk(3)
-        r, z = (x_r + F.linear(h, u_r, b_r)).sigmoid(), (x_z + F.linear(h, u_z, b_z)).sigmoid()
-        n = (x_n + F.linear(r * h, u_n, b_n)).tanh()
+        r, z = (x_r + F.linear(seen, u_r, b_r)).sigmoid(), (x_z + F.linear(seen, u_z, b_z)).sigmoid()
+        n = (x_n + F.linear(r * seen, u_n, b_n)).tanh()
     return GRUStep(r, z, n, n + z * (h - n))
 
 

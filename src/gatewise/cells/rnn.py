@@ -31,15 +31,20 @@ def rnn_step(
     b_hh: Tensor | None = None,
     *,
     nonlinearity: str = "tanh",
+    drop_h: Tensor | None = None,
 ) -> RNNStep:
     """One step of a plain RNN: h_t = tanh(W x_t + U h_{t-1} + b), or with ReLU in place of tanh.
+
+    With drop_h (Gal & Ghahramani 2016) U reads h_{t-1} ⊙ drop_h.
 
     Args:
         x: input, [B, I].
         h: hidden state, [B, H].
         w_ih, w_hh, b_ih, b_hh: [H, I], [H, H], [H], [H].
+        drop_h: [B, H]; 0 for a dropped unit, else 1 / (1 - p).
     """
-    pre = F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh)  # [B, H]
+    seen = h if drop_h is None else h * drop_h
+    pre = F.linear(x, w_ih, b_ih) + F.linear(seen, w_hh, b_hh)  # [B, H]
     return RNNStep(pre.tanh() if nonlinearity == "tanh" else pre.relu())
 
 

@@ -5,10 +5,12 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from gatewise.cells import PLAIN, Variant
 from gatewise.errors import UsageError
 from gatewise.kernels import operator
 from gatewise.kernels.naive import unroll
-from gatewise.kernels.registry import Call, Choice, backend, choose, describe
+from gatewise.kernels.random_bits import Stream, scales
+from gatewise.kernels.registry import Call, Choice, backend, choose, describe, forced, pick
 from gatewise.kernels.replay import Replay, replay
 from gatewise.kernels.weights import Result, Weights
 
@@ -42,8 +44,12 @@ def recurrence(
     weights: Weights,
     lengths: Tensor | None = None,
     *,
+    variant: Variant = PLAIN,
+    resets: Tensor | None = None,
+    seed: Tensor | None = None,
     reverse: bool = False,
     keep_c: bool = False,
+    recompute: bool = False,
 ) -> Result:
     """Run one layer in one direction over a sequence, with the backend that the registry chooses.
 
@@ -55,14 +61,21 @@ def recurrence(
         weights: of this layer and direction.
         lengths: [B] int64 on x's device, 0 <= length <= T; None when all rows have T steps. Output rows beyond a
             length are zero and the final state is the state at the length, for length 0 the initial state.
+        variant: the layer's variants; `weights` has their parameters.
+        resets: bool [T, B] on x's device; True where a new segment begins. No state and no gradient crosses its
+            border, in neither direction; at t = 0 that is the initial state's border in a forward pass.
+        seed: of the masks of a random variant in training, 0-dimensional int64 on the CPU, 0 <= seed < 2^62. None in
+            eval, where dropout does nothing and zoneout takes its expectation.
         reverse: run each row from its own last step to its first; outputs stand at their own time index.
         keep_c: return c_seq, with a gradient; else it may be None.
+        recompute: keep no gates for the backward pass, which then runs the forward pass once more.
 
     Returns: h_seq [T, B, P], c_seq [T, B, H] or None, h_n [B, P], c_n [B, H] or None.
 
     Raises:
-        UsageError: dtypes differ; a forced backend cannot run the call.
+        UsageError: dtypes differ; the cell has not this variant; a forced backend cannot run the call.
     """
+    variant.check(cell, projected=weights.w_hr is not None)
     dtype = autocast_dtype(x.device.type)
     if dtype is not None:
         x, h0, weights = x.to(dtype), h0.to(dtype), weights.to(dtype)
@@ -70,8 +83,25 @@ def recurrence(
     for name, tensor in (("x", x), ("h0", h0), ("c0", c0)):
         if tensor is not None and tensor.dtype != weights.w_ih.dtype:
             raise UsageError(f"{name} is {tensor.dtype}; this layer's weights are {weights.w_ih.dtype}")
-    chosen = choose(describe(cell, x, weights)).backend
     with nullcontext() if dtype is None else torch.autocast(x.device.type, enabled=False):
-        if chosen == "naive":
-            return unroll(cell, x, h0, c0, weights, lengths, reverse=reverse)
-        return operator.run(cell, x, h0, c0, weights, lengths, reverse=reverse, keep=keep_c)
+        p = variant.recurrent_dropout
+        if seed is not None and p and variant.recurrent_dropout_on == "weights":
+            kept = scales(p, seed, Stream.WEIGHTS, 0, like=weights.w_hh)
+            weights = weights._replace(w_hh=weights.w_hh * kept)
+        train = operator.needs_gradients(x, h0, c0, weights)
+        wanted = forced()
+        if not torch.compiler.is_compiling():
+            steps = variant.in_steps(seed is not None)
+            call = describe(
+                cell, steps, x, weights, ragged=lengths is not None, resets=resets is not None, train=train
+            )
+            wanted = pick(call, wanted)
+            if wanted == "naive":
+                return unroll(
+                    cell, x, h0, c0, weights, lengths,
+                    variant=steps, resets=resets, seed=seed, reverse=reverse,
+                )  # fmt: skip
+        return operator.run(
+            cell, x, h0, c0, weights, lengths, variant=variant, resets=resets, seed=seed,
+            reverse=reverse, keep=keep_c, train=train, recompute=recompute, backend=wanted,
+        )  # fmt: skip

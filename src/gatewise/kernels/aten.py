@@ -108,7 +108,7 @@ def backward_by_rerun(
         x, h0, *rest = leaves
         c0, flat = (None, rest) if c0 is None else (rest[0], rest[1:])
         again = run(
-            dense(cell, Weights.from_tensors(flat), reverse=reverse, train=True),
+            dense(cell, weights.replaced(flat), reverse=reverse, train=True),
             x,
             h0,
             c0,

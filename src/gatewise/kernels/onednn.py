@@ -75,7 +75,7 @@ def backward(
 
 
 def _arguments(x: Tensor, h0: Tensor, c0: Tensor, weights: Weights) -> list[Tensor]:
-    w_ih, w_hh, b_ih, b_hh, _ = weights
+    w_ih, w_hh, b_ih, b_hh = weights[:4]
     if b_ih is None or b_hh is None:  # oneDNN's layer always adds a bias
         b_ih = b_hh = w_ih.new_zeros(w_ih.shape[0])
     return [w.contiguous() for w in (x, w_ih, w_hh, b_ih, b_hh, h0[None], c0[None])]

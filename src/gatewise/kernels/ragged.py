@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.errors import UsageError
+
 
 class Segment(NamedTuple):
     """The steps start <= t < stop, in which the first `rows` rows run."""
@@ -68,3 +70,27 @@ def last_steps(lengths: Tensor, T: int) -> Tensor:
 def padding(lengths: Tensor, T: int) -> Tensor:
     """True where a step lies beyond its row's length; [T, B, 1]."""
     return (torch.arange(T, device=lengths.device)[:, None] >= lengths)[..., None]
+
+
+def check_range(lengths: Tensor, T: int) -> None:
+    """Raise a UsageError unless all lengths [B] lie between 0 and T; reads their values."""
+    if not lengths.numel():
+        return
+    low, high = (int(end) for end in lengths.aminmax())
+    if low < 0 or high > T:
+        raise UsageError(
+            f"lengths go from {low} to {high}; x has {T} steps, so they must lie between 0 and {T}"
+        )
+
+
+def borders(resets: Tensor, lengths: Tensor | None, *, reverse: bool) -> Tensor:
+    """True where a step starts from zeros, in the order of the pass; bool [T, B].
+
+    `resets` [T, B] says where a segment begins in time. A reverse pass therefore crosses a border where it enters a
+    step from the first step of the next segment, if that step is within the row's length.
+    """
+    if not reverse:
+        return resets
+    T = len(resets)
+    after = torch.cat((resets[1:], torch.zeros_like(resets[:1])))
+    return after if lengths is None else after & ~padding(lengths - 1, T)[..., 0]

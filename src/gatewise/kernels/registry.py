@@ -8,18 +8,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gatewise.cells import Variant
 from gatewise.errors import UsageError
+from gatewise.kernels import native
 from gatewise.kernels.weights import Weights
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a backend must know of a call to say whether it can run it."""
+    """What a backend must know of a call to say whether it can run it.
+
+    Attributes:
+        variant: what its steps see of the layer's variants.
+        T, B, I, H, P: its sizes.
+        ragged: whether it has lengths.
+        resets: whether it has resets.
+        train: whether a backward pass may follow.
+    """
 
     cell: str
+    variant: Variant
     device: str
     dtype: torch.dtype
-    empty: bool
+    T: int
+    B: int
+    I: int  # noqa: E741
+    H: int
+    P: int
+    ragged: bool
+    resets: bool
+    train: bool
+
+    @property
+    def empty(self) -> bool:
+        return 0 in (self.T, self.B)
 
 
 @dataclass(frozen=True)
@@ -49,23 +71,43 @@ class Choice:
         return "\n".join(lines + [f"  {name}: {reason}" for name, reason in self.reasons.items()])
 
 
-def describe(cell: str, x: Tensor, weights: Weights) -> Call:
-    """The `Call` of these arguments; x is [T, B, I]."""
+def describe(
+    cell: str,
+    variant: Variant,
+    x: Tensor,
+    weights: Weights,
+    *,
+    ragged: bool,
+    resets: bool,
+    train: bool,
+) -> Call:
+    """The `Call` of these arguments; x is [T, B, I], `variant` is what the steps see."""
+    T, B, I = x.shape  # noqa: E741
     return Call(
-        cell=cell,
-        device=x.device.type,
-        dtype=weights.w_ih.dtype,
-        empty=x.numel() == 0,
-    )
+        cell, variant, x.device.type, weights.w_ih.dtype, T, B, I, weights.hidden_size, weights.w_hh.shape[1],
+        ragged, resets, train,
+    )  # fmt: skip
 
 
-def _refuse_naive(call: Call) -> str | None:
-    return None
+def _refuse_native(call: Call) -> str | None:
+    if not native.available():
+        return native.why_missing()
+    if call.device != "cpu":
+        return f"the native kernels do not run on {call.device} devices"
+    if call.dtype not in (torch.float32, torch.float64, torch.bfloat16):
+        return f"the native kernels do not run in {call.dtype}"
+    if not hasattr(native, "forward"):
+        return "the native kernels have no recurrences"
+    return native.refuse(call)
 
 
 def _refuse_aten(call: Call) -> str | None:
     if call.cell == "gru_reset_before":
         return "PyTorch's GRU applies the reset gate after the recurrent product only"
+    if not call.variant.plain:
+        return f"PyTorch's layers have no {call.variant.names[0]}"
+    if call.resets:
+        return "PyTorch's layers have no resets inside a sequence"
     if call.empty:
         return "PyTorch's layers take no empty sequence and no empty batch"
     if not call.dtype.is_floating_point:
@@ -75,10 +117,15 @@ def _refuse_aten(call: Call) -> str | None:
     return None
 
 
+def _refuse_naive(call: Call) -> str | None:
+    return None
+
+
 # In the order of preference; `aten` is PyTorch's own fused layers.
 _BACKENDS = {
     b.name: b
     for b in (
+        Backend("native", "our own kernels in C++", _refuse_native),
         Backend(
             "aten", "PyTorch's own kernels: oneDNN or its C++ loop on a CPU, cuDNN on a GPU", _refuse_aten
         ),
@@ -86,15 +133,18 @@ _BACKENDS = {
     )
 }
 
-_forced: ContextVar[str | None] = ContextVar("gatewise_backend", default=None)
+_forced: ContextVar[str] = ContextVar("gatewise_backend", default="")
 
 
 @contextmanager
 def backend(name: str) -> Iterator[None]:
     """Force a backend for the gatewise layers called inside the block.
 
+    A layer that `torch.compile` compiled keeps what was forced when it was compiled: one that was compiled outside the
+    block and would run another backend inside it raises.
+
     Args:
-        name: "naive" or "aten".
+        name: "native", "aten" or "naive".
 
     Raises:
         UsageError: there is no such backend; inside the block, a call that the backend cannot run.
@@ -112,27 +162,41 @@ def backend(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
+@torch.compiler.assume_constant_result
+def forced() -> str:
+    """The name of the forced backend, "" where none is; the compiler takes it for a constant."""
+    return _forced.get()
+
+
+def pick(call: Call, wanted: str) -> str:
+    """The name of the backend that runs a call: `wanted`, or where that is "" the first that does not refuse.
+
+    Raises:
+        UsageError: the wanted backend refuses the call.
+    """
+    if not wanted:
+        return next(name for name, candidate in _BACKENDS.items() if candidate.refuse(call) is None)
+    refusal = _BACKENDS[wanted].refuse(call)
+    if refusal is not None:
+        raise UsageError(f"backend {wanted!r} cannot run this call: {refusal}")
+    return wanted
+
+
 def choose(call: Call) -> Choice:
-    """The backend for a call: the forced one, else the first that does not refuse.
+    """The backend for a call, the forced one or else the first that does not refuse, with everybody's reasons.
 
     Raises:
         UsageError: the forced backend refuses the call.
     """
-    forced = _forced.get()
+    wanted = forced()
+    chosen = pick(call, wanted)
     reasons: dict[str, str] = {}
-    chosen: str | None = None
     for name, candidate in _BACKENDS.items():
         refusal = candidate.refuse(call)
-        if name == forced and refusal is not None:
-            raise UsageError(f"backend {name!r} cannot run this call: {refusal}")
-        if refusal is not None:
+        if name == chosen:
+            reasons[name] = f"runs: {candidate.what}" + (" (forced)" if wanted else "")
+        elif refusal is not None:
             reasons[name] = f"cannot: {refusal}"
-        elif forced is not None and name != forced:
-            reasons[name] = f"could; {forced!r} is forced"
-        elif chosen is not None:
-            reasons[name] = f"could; {chosen!r} comes first"
         else:
-            chosen = name
-            reasons[name] = f"runs: {candidate.what}" + (" (forced)" if forced else "")
-    assert chosen is not None  # naive refuses nothing
+            reasons[name] = f"could; {wanted!r} is forced" if wanted else f"could; {chosen!r} comes first"
     return Choice(chosen, reasons)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from gatewise.cells import PLAIN
 from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
 from gatewise.kernels import Choice, Weights, choose, describe, recurrence
@@ -198,7 +199,10 @@ class Recurrent(nn.Module):
     def choice(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None) -> Choice:
         """The backend that runs the first layer of this call, and why; see `gw.explain_backend`."""
         batch = self._door().enter(x, hx, lengths)
-        return choose(describe(self.cell, batch.x, self.weights(0)))
+        call = describe(
+            self.cell, PLAIN, batch.x, self.weights(0), ragged=batch.lengths is not None, resets=False, train=False
+        )
+        return choose(call)
 
 
 def explain_backend(

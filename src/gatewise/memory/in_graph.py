@@ -169,7 +169,7 @@ def _weights(opened: Opened) -> dict[Key, Weights]:
     for layer in range(opened.module.num_layers):
         for reverse in (False, True) if opened.module.bidirectional else (False,):
             weights = opened.weights(layer, reverse)
-            found[(layer, "reverse") if reverse else layer] = Weights.from_tensors(
+            found[(layer, "reverse") if reverse else layer] = weights.replaced(
                 [w.detach() for w in weights.tensors()]
             )
     return found
