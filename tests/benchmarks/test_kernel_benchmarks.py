@@ -189,6 +189,7 @@ def test_bf16_runs(packed):
 @pytest.mark.parametrize("name", step.PEERS)
 def test_steps_run(name):
     if name == "step-onnxruntime":
+        pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
     for steps in (3, 4):  # onnxruntime's states take turns
         (sample,) = step.sample(name, 0, units=8, steps=steps)
@@ -200,6 +201,7 @@ def test_loop_runs():
 
 
 def test_onnxruntime_runs():
+    pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     _sample_is_sound(loops.onnxruntime(TINY, 0))
 
