@@ -4,6 +4,6 @@
 #include "dispatch.h"
 
 int main() {
-  std::printf("instruction set: %s\n", gatewise::isa());
+  std::printf("instruction set: %s\n", gatewise::kernels().name);
   return 0;
 }

@@ -96,7 +96,7 @@ def _refuse_native(call: Call) -> str | None:
         return f"the native kernels do not run on {call.device} devices"
     if call.dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return f"the native kernels do not run in {call.dtype}"
-    if not hasattr(native, "forward"):
+    if not hasattr(native, "refuse"):
         return "the native kernels have no recurrences"
     return native.refuse(call)
 
