@@ -29,10 +29,20 @@ template <> struct Exp2<double> {
                                   7.0548973041554992774e-9,  4.455817908336064493e-10, 2.5729324177362304214e-11};
 };
 
-// A comparison with NaN is false, so NaN passes through.
+// x between -limit and limit; NaN stays. The processor's minimum and maximum give their second operand where one is NaN.
 template <class T> GATEWISE_INLINE Vector<T> clamp(Vector<T> x, T limit) {
-  Vector<T> low = splat(-limit), high = splat(limit);
-  x = x < low ? low : x;
+  const Vector<T> low = splat(-limit), high = splat(limit);
+#if defined(__AVX512F__)
+  constexpr __mmask16 kAll = 0xffff;  // GCC warns of the intrinsics without a mask
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm512_maskz_min_ps(kAll, (__m512)high, _mm512_maskz_max_ps(kAll, (__m512)low, (__m512)x));
+#elif defined(__AVX__)
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm256_min_ps((__m256)high, _mm256_max_ps((__m256)low, (__m256)x));
+#elif defined(__SSE2__)
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm_min_ps((__m128)high, _mm_max_ps((__m128)low, (__m128)x));
+#endif
+  x = x < low ? low : x;  // a comparison with NaN is false
   return x > high ? high : x;
 }
 

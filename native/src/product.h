@@ -62,11 +62,11 @@ GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long
         for (int v = 0; v < NV; ++v) b[p][v] = load(m + p * m_panel + v * L);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) {
-        Vector<T> broadcast = splat(a[r][k]);
+        const T scalar = a[r][k];
 #pragma GCC unroll 2
         for (int p = 0; p < NP; ++p)
 #pragma GCC unroll 4
-          for (int v = 0; v < NV; ++v) sum[r][p][v] += broadcast * b[p][v];
+          for (int v = 0; v < NV; ++v) sum[r][p][v] += scalar * b[p][v];
       }
       m += NV * L;
     }
@@ -79,19 +79,11 @@ GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long
       for (int v = 0; v < NV; ++v) store(c + p * c_panel + r * c_row + v * L, sum[r][p][v]);
 }
 
-// n <= 8 rows times one panel.
-template <class T, int NV>
+// n rows times one panel, n at most MR, which starts at the most that fit.
+template <class T, int NV, int MR = tile_rows(NV)>
 void tile_of(int n, const T *const *rows, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
-  switch (n) {
-    case 1: return tile<T, 1, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    case 2: return tile<T, 2, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    case 3: return tile<T, 3, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    case 4: return tile<T, 4, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    case 5: return tile<T, 5, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    case 6: return tile<T, 6, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    case 7: return tile<T, 7, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-    default: return tile<T, 8, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-  }
+  if (n == MR) return tile<T, MR, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
+  if constexpr (MR > 1) tile_of<T, NV, MR - 1>(n, rows, shape, m, c, c_row, bias);
 }
 
 template <class T, int NV>
@@ -147,15 +139,21 @@ GATEWISE_INLINE void outer_tile(const T *const *rows, long first, long n, const 
     for (int v = 0; v < NV; ++v) b[v] = load(d + k * d_row + v * L);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
-      Vector<T> broadcast = splat(a[i]);
+      const T scalar = a[i];
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) sum[i][v] += broadcast * b[v];
+      for (int v = 0; v < NV; ++v) sum[i][v] += scalar * b[v];
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) store(c + i * c_row + v * L, sum[i][v]);
+}
+
+template <class T, int NV, int MR = tile_rows(NV)>
+void outer_tile_of(int n, const T *const *rows, long first, long count, const T *d, long d_row, T *c, long c_row) {
+  if (n == MR) return outer_tile<T, MR, NV>(rows, first, count, d, d_row, c, c_row);
+  if constexpr (MR > 1) outer_tile_of<T, NV, MR - 1>(n, rows, first, count, d, d_row, c, c_row);
 }
 
 // c [columns of A][NV * lanes] += Aᵀ D for `columns` columns of A and one panel D [n][d_row] of NV vectors.
@@ -165,17 +163,7 @@ void outer_panel(const T *const *rows, long n, long columns, const T *d, long d_
   long tiles = blocks(columns, tile_rows(NV)), done = 0;
   for (long t = 0; t < tiles; ++t) {
     int height = static_cast<int>((columns - done) / (tiles - t));
-    T *to = c + done * c_row;
-    switch (height) {
-      case 1: outer_tile<T, 1, NV>(rows, done, n, d, d_row, to, c_row); break;
-      case 2: outer_tile<T, 2, NV>(rows, done, n, d, d_row, to, c_row); break;
-      case 3: outer_tile<T, 3, NV>(rows, done, n, d, d_row, to, c_row); break;
-      case 4: outer_tile<T, 4, NV>(rows, done, n, d, d_row, to, c_row); break;
-      case 5: outer_tile<T, 5, NV>(rows, done, n, d, d_row, to, c_row); break;
-      case 6: outer_tile<T, 6, NV>(rows, done, n, d, d_row, to, c_row); break;
-      case 7: outer_tile<T, 7, NV>(rows, done, n, d, d_row, to, c_row); break;
-      default: outer_tile<T, 8, NV>(rows, done, n, d, d_row, to, c_row); break;
-    }
+    outer_tile_of<T, NV>(height, rows, done, n, d, d_row, c + done * c_row, c_row);
     done += height;
   }
 }

@@ -5,7 +5,7 @@
 // standard library that could become a function is used in the kernels.
 #pragma once
 
-#if defined(__AVX512F__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -40,6 +40,10 @@ template <> struct VectorOf<double> {
 template <class T> using Vector = typename VectorOf<T>::Type;
 template <class T> constexpr int kLanes = kBytes / static_cast<int>(sizeof(T));
 
+template <class T> GATEWISE_INLINE T least(T a, T b) { return a < b ? a : b; }
+template <class T> GATEWISE_INLINE T most(T a, T b) { return a > b ? a : b; }
+GATEWISE_INLINE long blocks(long n, long size) { return (n + size - 1) / size; }
+
 template <class T> GATEWISE_INLINE Vector<T> load(const T *p) {
   return *reinterpret_cast<const typename VectorOf<T>::Unaligned *>(p);
 }
@@ -49,15 +53,28 @@ template <class T> GATEWISE_INLINE void store(T *p, Vector<T> v) {
 // The first `count` lanes; the others are zero, or left alone.
 template <class T> GATEWISE_INLINE Vector<T> load(const T *p, long count) {
   if (count >= kLanes<T>) return load(p);
+#if defined(__AVX512F__)
+  const unsigned mask = (1u << most(count, 0L)) - 1;
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+  else return (Vector<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+#else
   Vector<T> v{};
   for (long j = 0; j < count; ++j) v[j] = p[j];
   return v;
+#endif
 }
 template <class T> GATEWISE_INLINE void store(T *p, Vector<T> v, long count) {
   if (count >= kLanes<T>) return store(p, v);
+#if defined(__AVX512F__)
+  const unsigned mask = (1u << most(count, 0L)) - 1;
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), (__m512)v);
+  else _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask), (__m512d)v);
+#else
   for (long j = 0; j < count; ++j) p[j] = v[j];
+#endif
 }
-template <class T> GATEWISE_INLINE Vector<T> splat(T x) { return Vector<T>{} + x; }
+// x - 0, which unlike x + 0 is x for every x, so that the compiler leaves only the broadcast.
+template <class T> GATEWISE_INLINE Vector<T> splat(T x) { return x - Vector<T>{}; }
 
 template <class T> GATEWISE_INLINE T total(Vector<T> v) {
   T sum = 0;
@@ -69,9 +86,5 @@ template <class T> GATEWISE_INLINE Vector<T> first_lanes(Vector<T> v, long count
   for (long lane = count; lane < kLanes<T>; ++lane) v[lane] = T(0);
   return v;
 }
-
-template <class T> GATEWISE_INLINE T least(T a, T b) { return a < b ? a : b; }
-template <class T> GATEWISE_INLINE T most(T a, T b) { return a > b ? a : b; }
-GATEWISE_INLINE long blocks(long n, long size) { return (n + size - 1) / size; }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -88,6 +88,11 @@ def _module() -> Any:
     return _native
 
 
+def refuse(call: Any) -> str | None:
+    """Why another backend runs a `registry.Call` that these kernels could run; None: it is theirs."""
+    return None
+
+
 def workspace_size(cell: str, variant: Variant, T: int, B: int, H: int, itemsize: int) -> int:
     """Bytes that a training run of T steps and B rows leaves for its backward pass, beside c_seq and reserve."""
     if cell == "gru":
