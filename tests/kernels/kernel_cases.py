@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 from compare import array, arrays, assert_gradient, assert_values, rms
-from oracle import CELLS, Params, Run, random_params, run, run_backward
-from pairwise import Case
+from oracle import CELLS, Params, Run, Variation, random_params, run, run_backward
+from pairwise import Case, many
 from torch import Tensor
 
-from gatewise.kernels import Result, Weights, recurrence
+from gatewise.cells import Variant
+from gatewise.kernels import Result, Weights, native, recurrence
 
 FACTORS: dict[str, list[Any]] = {
     "cell": ["lstm", "lstm_projected", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"],
@@ -26,6 +27,42 @@ FACTORS: dict[str, list[Any]] = {
     "keep_c": [False, True],
 }
 
+VARIANTS = {
+    "plain": Variation(),
+    "drop_h": Variation(dropout=0.25),
+    "drop_weights": Variation(dropout=0.25, dropout_on="weights"),
+    # from here on of the LSTM only
+    "drop_g": Variation(dropout=0.25, dropout_on="g"),
+    "peephole": Variation(peephole=True),
+    "coupled": Variation(coupled=True),
+    "layer_norm": Variation(layer_norm=True),
+    "zoneout_c": Variation(zoneout=(0.25, 0.0)),
+    "zoneout_h": Variation(zoneout=(0.0, 0.15)),
+    "zoneout": Variation(zoneout=(0.15, 0.05)),
+    "coupled_peephole": Variation(coupled=True, peephole=True),
+    "coupled_norm": Variation(coupled=True, layer_norm=True),
+    "norm_zoneout_drop_h": Variation(layer_norm=True, zoneout=(0.2, 0.1), dropout=0.2),
+    "peephole_zoneout_drop_g": Variation(peephole=True, zoneout=(0.2, 0.1), dropout=0.2, dropout_on="g"),
+    "coupled_peephole_zoneout_drop_weights": Variation(
+        coupled=True, peephole=True, zoneout=(0.2, 0.1), dropout=0.2, dropout_on="weights"
+    ),
+    "coupled_norm_zoneout_drop_g": Variation(
+        coupled=True, layer_norm=True, zoneout=(0.2, 0.1), dropout=0.2, dropout_on="g"
+    ),
+}
+
+BEYOND_PLAIN: dict[str, list[Any]] = {
+    "resets": ["none", "few", "many", "all"],
+    "training": [True, False],
+}
+
+
+def all_cases() -> list[Case]:
+    """The plain cells; then the LSTM with resets and its variants; then every cell with what every cell takes."""
+    every_cell = {**FACTORS, **BEYOND_PLAIN, "variant": list(VARIANTS)[:3]}
+    lstm = {**FACTORS, **BEYOND_PLAIN, "variant": list(VARIANTS), "cell": ["lstm", "lstm_projected"]}
+    return many(FACTORS, rounds=44) + many(lstm, rounds=5) + many(every_cell, rounds=8)
+
 
 @dataclass
 class Built:
@@ -39,6 +76,9 @@ class Built:
     lengths: Tensor | None  # [B]
     reverse: bool
     keep_c: bool
+    variant: Variant
+    resets: Tensor | None  # [T, B]
+    seed: Tensor | None
     cotangents: Run  # arrays in the shapes of the outputs
     expected: Run
 
@@ -51,7 +91,7 @@ class Built:
         """The package's answer, with the backend in force."""
         return recurrence(
             self.cell, self.x if x is None else x, self.h0, self.c0, self.weights, self.lengths,
-            reverse=self.reverse, keep_c=self.keep_c,
+            variant=self.variant, resets=self.resets, seed=self.seed, reverse=self.reverse, keep_c=self.keep_c,
         )  # fmt: skip
 
     def check_values(self, result: Result) -> None:
@@ -89,9 +129,14 @@ class Built:
             assert_gradient(gradient, expected[name], name, size)
 
 
-def aten_can(case: Case) -> bool:
-    """Whether PyTorch's own layers have this case at all."""
-    return case["cell"] != "gru_reset_before" and case["T"] > 0 and case["B"] > 0
+def can(backend: str, case: Case) -> bool:
+    """Whether a backend has this case at all."""
+    if backend == "native":
+        return native.available() and hasattr(native, "forward")
+    if backend == "aten":
+        plain = VARIANTS[case.get("variant", "plain")] == Variation() and case.get("resets", "none") == "none"
+        return plain and case["cell"] != "gru_reset_before" and case["T"] > 0 and case["B"] > 0
+    return True
 
 
 def make_lengths(kind: str, T: int, B: int, rng: np.random.Generator) -> np.ndarray | None:
@@ -106,6 +151,17 @@ def make_lengths(kind: str, T: int, B: int, rng: np.random.Generator) -> np.ndar
     if kind == "all_equal":
         return np.full(B, max(T - 1, min(1, T)))
     return {"none": None, "unsorted": drawn, "all_zero": np.zeros(B, dtype=np.int64)}[kind]
+
+
+def make_resets(kind: str, T: int, B: int, rng: np.random.Generator) -> np.ndarray | None:
+    """[T, B] borders of segments, or None."""
+    return None if kind == "none" else rng.random((T, B)) < {"few": 0.1, "many": 0.5, "all": 1.0}[kind]
+
+
+def as_variant(variation: Variation) -> Variant:
+    """The package's name for the oracle's variation."""
+    *same, dropout, on = variation
+    return Variant(*same, recurrent_dropout=dropout, recurrent_dropout_on=on)
 
 
 def lay_out(tensor: Tensor, how: str) -> Tensor:
@@ -130,10 +186,20 @@ def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0) -> Built:
     projected = case["cell"] == "lstm_projected"
     cell = "lstm" if projected else case["cell"]
     T, B, I, dtype, strides = case["T"], case["B"], case["I"], case["dtype"], case["strides"]  # noqa: E741
+    variation = VARIANTS[case.get("variant", "plain")]
     H = max(case["H"], 2) if projected else case["H"]  # a projection is narrower than what it projects
+    if (
+        variation.layer_norm
+    ):  # it leaves nearly nothing of one or two numbers, and no gradient to a lone input
+        I, H = max(I, 3), max(H, 6)  # noqa: E741
     P = max(1, H // 3) if projected else H
+    if projected:
+        variation = variation._replace(zoneout=(variation.zoneout[0], 0.0))
     kind = CELLS[cell]
-    params = random_params(rng, kind.gates, I, H, bias=case["bias"], projection=P if projected else 0)
+    params = random_params(
+        rng, kind.gates - variation.coupled, I, H, bias=case["bias"], projection=P if projected else 0,
+        peephole=variation.peephole, layer_norm=variation.layer_norm,
+    )  # fmt: skip
     params = params._replace(w_hh=params.w_hh * recurrent_gain)
 
     def tensor(values: np.ndarray) -> Tensor:
@@ -148,13 +214,18 @@ def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0) -> Built:
     c0 = state(B, H) if kind.has_c else None
     weights = Weights(*(None if p is None else tensor(p) for p in params))
     lengths = make_lengths(case["lengths"], T, B, rng)
+    resets = make_resets(case.get("resets", "none"), T, B, rng)
+    variant = as_variant(variation)
+    key = int(rng.integers(2**62)) if variant.random and case.get("training", True) else None
     seen = Params(*arrays(weights))  # the oracle sees what the package sees, rounded to its dtype
     expected = run(
-        cell, array(x), array(h0), None if c0 is None else array(c0), seen, lengths, reverse=case["reverse"]
-    )
+        cell, array(x), array(h0), None if c0 is None else array(c0), seen, lengths,
+        reverse=case["reverse"], variation=variation, resets=resets, seed=key,
+    )  # fmt: skip
     drawn = [None if a is None else rng.normal(size=a.shape).astype(np.float32) for a in expected[:4]]
     cotangents = Run(*(None if d is None else d.astype(np.float64) for d in drawn), expected.tape)
     return Built(
         cell, x, h0, c0, weights, None if lengths is None else torch.from_numpy(lengths),
-        case["reverse"], case["keep_c"], cotangents, expected,
+        case["reverse"], case["keep_c"], variant, None if resets is None else torch.from_numpy(resets),
+        None if key is None else torch.tensor(key), cotangents, expected,
     )  # fmt: skip

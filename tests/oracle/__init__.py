@@ -8,6 +8,7 @@ from oracle.parameters import Params, random_params
 from oracle.sequence import Gradients, Run, run, run_backward
 from oracle.stack import StackGradients, StackRun, stack, stack_backward
 from oracle.steps import CELLS
+from oracle.variation import Variation
 
 __all__ = [
     "CELLS",
@@ -16,6 +17,7 @@ __all__ = [
     "Run",
     "StackGradients",
     "StackRun",
+    "Variation",
     "random_params",
     "run",
     "run_backward",

@@ -12,8 +12,8 @@ Array = NDArray[Any]  # float64; rows and lengths are integers
 class Params(NamedTuple):
     """Shape: w_ih [G*H, I], w_hh [G*H, P], b_ih and b_hh [G*H] or None, w_hr [P, H] or None.
 
-    Of an LSTM's variants, else None: peephole [3H] (i, f, o), coupled [2H] (f, o); norm_ih and norm_hh [G*H], norm_c and
-    norm_c_bias [H].
+    Of an LSTM's variants, else None: peephole [3H] (i, f, o), coupled [2H] (f, o); norm_ih and norm_hh [G*H], norm_c
+    and norm_c_bias [H].
     """
 
     w_ih: Array
@@ -41,19 +41,36 @@ class Params(NamedTuple):
 
 
 def random_params(
-    rng: np.random.Generator, gates: int, inputs: int, hidden: int, *, bias: bool = True, projection: int = 0
+    rng: np.random.Generator,
+    gates: int,
+    inputs: int,
+    hidden: int,
+    *,
+    bias: bool = True,
+    projection: int = 0,
+    peephole: bool = False,
+    layer_norm: bool = False,
 ) -> Params:
-    """Parameters ~ U(-1/√H, 1/√H), which keeps every cell contractive or nearly so."""
+    """Parameters ~ U(-1/√H, 1/√H), scales of layer normalisation ~ U(0.2, 0.6): every cell contractive or nearly so."""
     bound = 1 / np.sqrt(hidden)
 
     def draw(*shape: int) -> Array:
         return rng.uniform(-bound, bound, shape)
 
     rows = gates * hidden
-    return Params(
+    params = Params(
         draw(rows, inputs),
         draw(rows, projection or hidden),
         draw(rows) if bias else None,
         draw(rows) if bias else None,
         draw(projection, hidden) if projection else None,
     )
+    if peephole:
+        params = params._replace(peephole=draw((gates - 1) * hidden))
+    if layer_norm:
+        norms = {
+            name: rng.uniform(0.2, 0.6, n)
+            for name, n in (("norm_ih", rows), ("norm_hh", rows), ("norm_c", hidden))
+        }
+        params = params._replace(**norms, norm_c_bias=draw(hidden) if bias else None)
+    return params

@@ -1,11 +1,13 @@
 """Layers over layers, in one direction or two: the output of a layer is the input of the next."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from oracle.parameters import Array, Params
 from oracle.sequence import Gradients, Run, run, run_backward
+from oracle.variation import PLAIN, Variation
 
 
 class StackRun(NamedTuple):
@@ -36,14 +38,24 @@ def stack(
     lengths: Array | None = None,
     *,
     directions: int = 1,
+    variation: Variation = PLAIN,
+    resets: Array | None = None,
+    seeds: Sequence[int | None] | None = None,
 ) -> StackRun:
-    """Run len(params) / directions layers over x [T, B, I]; states [L*D, B, *], layer by layer, forward first."""
+    """Run len(params) / directions layers over x [T, B, I]; states [L*D, B, *], layer by layer, forward first.
+
+    `seeds` has one for each layer and direction, or is None in eval.
+    """
+    seeds = [None] * len(params) if seeds is None else seeds
     runs: list[Run] = []
     for first in range(0, len(params), directions):
         layer = [
-            run(cell, x, h0[k], None if c0 is None else c0[k], params[k], lengths, reverse=k > first)
+            run(
+                cell, x, h0[k], None if c0 is None else c0[k], params[k], lengths,
+                reverse=k > first, variation=variation, resets=resets, seed=seeds[k],
+            )
             for k in range(first, first + directions)
-        ]
+        ]  # fmt: skip
         x = np.concatenate([r.h_seq for r in layer], axis=-1)
         runs += layer
     c_n = None if c0 is None else np.stack([r.c_n for r in runs if r.c_n is not None])
