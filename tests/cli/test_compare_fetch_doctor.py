@@ -12,6 +12,7 @@ from conftest import TINY
 from gatewise.cli import selfcheck
 from gatewise.data import catalogue
 from gatewise.data.catalogue import Dataset, RemoteFile
+from gatewise.kernels import native
 
 
 def test_compare_sets_the_cells_beside_the_baselines(gatewise, reviews, tmp_path):
@@ -106,8 +107,42 @@ def test_doctor_checks_every_backend(gatewise):
     for cell in ("lstm", "gru", "rnn"):
         for dtype in ("float32", "bfloat16"):
             assert {(cell, dtype, "aten"), (cell, dtype, "naive")} <= ran
+            assert ((cell, dtype, "native") in ran) == native.available()
     assert all(c["output_error"] <= 2e-6 for c in found["checks"] if c["dtype"] == "float32")
     assert sum(c["chosen"] for c in found["checks"] if c["device"] == "cpu") == 6
+
+
+def test_doctor_says_which_instruction_set_the_native_kernels_use(gatewise):
+    if not native.available():
+        pytest.skip(f"no native kernels: {native.why_missing()}")
+    assert native.isa() in ("portable", "avx2", "avx512")
+    facts = gatewise("doctor", "--json").json["surroundings"]
+    assert facts["native_kernels"] == f"yes ({native.isa()})"
+
+
+def test_doctor_says_how_to_get_the_native_kernels(gatewise, monkeypatch):
+    monkeypatch.setattr(native, "_native", None)
+    monkeypatch.setattr(native, "_missing", "no C++ compiler worked when Gatewise was installed")
+    called = gatewise("doctor", "--json")
+    assert called.code == 0  # every other backend works
+    fact = called.json["surroundings"]["native_kernels"]
+    assert fact.startswith("no: no C++ compiler worked when Gatewise was installed; ")
+    assert "`python -m pip install --force-reinstall --no-deps --editable .`" in fact
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModuleNotFoundError("none"), "no C++ compiler worked when Gatewise was installed"),
+        (ImportError("no GLIBCXX"), "the compiled module does not load: no GLIBCXX"),
+    ],
+)
+def test_a_native_module_that_does_not_load_says_why(monkeypatch, error, reason):
+    def fails(name):
+        raise error
+
+    monkeypatch.setattr(native, "import_module", fails)
+    assert native._load() == (None, reason)
 
 
 def test_doctor_fails_where_a_backend_computes_something_else(gatewise, monkeypatch):

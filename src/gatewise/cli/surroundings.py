@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from gatewise.kernels import native
+
 PACKAGES = ("gatewise", "torch", "numpy", "safetensors", "tokenizers", "typer", "rich", "jinja2")
 COMPILERS = ("c++", "g++", "clang++")
 
@@ -29,7 +31,18 @@ def surroundings() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
         "compiler": next((path for name in COMPILERS if (path := shutil.which(name))), None),
+        "native_kernels": _native_kernels(),
     }
+
+
+def _native_kernels() -> str:
+    """Whether they run, on which instruction set; else what is missing and how to mend it."""
+    if native.available():
+        return f"yes ({native.isa()})"
+    return (
+        f"no: {native.why_missing()}; with g++ or clang++ installed, run "
+        f"`python -m pip install --force-reinstall --no-deps --editable .` in Gatewise's folder"
+    )
 
 
 def _has_onednn_bf16() -> bool:
