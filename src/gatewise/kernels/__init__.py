@@ -9,6 +9,7 @@ from gatewise.cells import PLAIN, Variant
 from gatewise.errors import UsageError
 from gatewise.kernels import operator
 from gatewise.kernels.naive import unroll
+from gatewise.kernels.operator import needs_gradients
 from gatewise.kernels.random_bits import Stream, scales
 from gatewise.kernels.registry import Call, Choice, backend, choose, describe, forced, pick
 from gatewise.kernels.replay import Replay, replay
@@ -24,6 +25,7 @@ __all__ = [
     "backend",
     "choose",
     "describe",
+    "needs_gradients",
     "recurrence",
     "replay",
 ]
@@ -88,7 +90,7 @@ def recurrence(
         if seed is not None and p and variant.recurrent_dropout_on == "weights":
             kept = scales(p, seed, Stream.WEIGHTS, 0, like=weights.w_hh)
             weights = weights._replace(w_hh=weights.w_hh * kept)
-        train = operator.needs_gradients(x, h0, c0, weights)
+        train = needs_gradients(x, h0, c0, weights)
         wanted = forced()
         if not torch.compiler.is_compiling():
             steps = variant.in_steps(seed is not None)

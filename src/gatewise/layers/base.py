@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
@@ -9,13 +10,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.cells import PLAIN
+from gatewise.cells import PLAIN, Variant
 from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
-from gatewise.kernels import Choice, Weights, choose, describe, recurrence
+from gatewise.kernels import Choice, Weights, choose, describe, needs_gradients, recurrence
 from gatewise.layers.door import Batch, Door
 
 State = Tensor | tuple[Tensor, Tensor]
+
+# The parameters of a layer and direction without their suffix, in the order of `Weights`.
+_PARAMETERS = (
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+    "weight_hr",
+    "weight_peephole",
+    "weight_norm_ih",
+    "weight_norm_hh",
+    "weight_norm_c",
+    "bias_norm_c",
+)
 
 
 class Recurrent(nn.Module):
@@ -23,9 +38,13 @@ class Recurrent(nn.Module):
 
     Parameters carry torch's names: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, weight_hr_l{k}, and the
     same with `_reverse` for the reverse direction.
+
+    Attributes:
+        variant: which variants of the cell run.
+        recompute: the backward pass runs the forward pass once more instead of reading stored gates.
     """
 
-    gate_count: ClassVar[int]
+    gate_count: ClassVar[int]  # of the plain cell
     torch_class: ClassVar[type[nn.RNNBase]]
     has_c: ClassVar[bool] = False
 
@@ -42,9 +61,18 @@ class Recurrent(nn.Module):
         proj_size: int = 0,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        variant: Variant = PLAIN,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        _check_types({"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, bool)
+        flags = {
+            "bias": bias,
+            "batch_first": batch_first,
+            "bidirectional": bidirectional,
+            "recompute": recompute,
+        }
+        _check_types(flags, bool)
         sizes = {
             "input_size": input_size,
             "hidden_size": hidden_size,
@@ -62,6 +90,9 @@ class Recurrent(nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
+        self.variant = variant
+        self.recompute = recompute
+        variant.check(self.cell, projected=proj_size > 0)
         self._make_parameters({"device": device, "dtype": dtype})
         self.reset_parameters()
 
@@ -80,19 +111,29 @@ class Recurrent(nn.Module):
         return self.proj_size or self.hidden_size
 
     def _make_parameters(self, make: dict[str, Any]) -> None:
-        rows = self.gate_count * self.hidden_size
         for layer, suffix in self._passes():
             inputs = self.input_size if layer == 0 else self.output_size * self.num_directions
-            shapes: dict[str, tuple[int, ...]] = {
-                "weight_ih": (rows, inputs),
-                "weight_hh": (rows, self.output_size),
-            }
-            if self.bias:
-                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-            if self.proj_size:
-                shapes["weight_hr"] = (self.proj_size, self.hidden_size)
-            for name, shape in shapes.items():
+            for name, shape in self._parameter_shapes(inputs).items():
                 self.register_parameter(f"{name}{suffix}", nn.Parameter(torch.empty(shape, **make)))
+
+    def _parameter_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """What a layer that reads `inputs` features has in each direction, in order."""
+        H, on = self.hidden_size, self.variant
+        rows = (self.gate_count - on.coupled) * H
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, inputs),
+            "weight_hh": (rows, self.output_size),
+        }
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        if self.proj_size:
+            shapes["weight_hr"] = (self.proj_size, H)
+        if on.peephole:
+            shapes["weight_peephole"] = (rows - H,)
+        if on.layer_norm:
+            shapes |= {"weight_norm_ih": (rows,), "weight_norm_hh": (rows,), "weight_norm_c": (H,)}
+            shapes |= {"bias_norm_c": (H,)} if self.bias else {}
+        return shapes
 
     def _passes(self) -> Iterator[tuple[int, str]]:
         """(layer, parameter suffix) of every layer and direction, in torch's order."""
@@ -104,10 +145,7 @@ class Recurrent(nn.Module):
     def weights(self, layer: int, *, reverse: bool = False) -> Weights:
         """The parameters of one layer and direction."""
         suffix = f"_l{layer}" + ("_reverse" if reverse else "")
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-        w_ih, w_hh, *rest = (getattr(self, name + suffix, None) for name in names)
-        assert w_ih is not None and w_hh is not None
-        return Weights(w_ih, w_hh, *rest)
+        return Weights.from_all([getattr(self, name + suffix, None) for name in _PARAMETERS])
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
@@ -118,10 +156,15 @@ class Recurrent(nn.Module):
         ]
 
     def reset_parameters(self) -> None:
-        """Every parameter ~ U(-1/√H, 1/√H), as in torch."""
+        """Every parameter ~ U(-1/√H, 1/√H), as in torch; of layer normalisation the scales are 1 and the bias 0."""
         bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        for name, parameter in self.named_parameters():
+            if name.startswith("weight_norm"):
+                nn.init.ones_(parameter)
+            elif name.startswith("bias_norm"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.uniform_(parameter, -bound, bound)
 
     def flatten_parameters(self) -> None:
         """Exists because torch's layers have it; does nothing, since weights are packed at each call."""
@@ -130,9 +173,10 @@ class Recurrent(nn.Module):
         defaults: dict[str, Any] = {
             "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0,
         }  # fmt: skip
-        changed = [
-            f"{k}={getattr(self, k)}" for k, default in defaults.items() if getattr(self, k) != default
-        ]
+        options = {k: (getattr(self, k), default) for k, default in defaults.items()}
+        options |= {f.name: (getattr(self.variant, f.name), f.default) for f in fields(self.variant)}
+        options["recompute"] = self.recompute, False
+        changed = [f"{k}={value!r}" for k, (value, default) in options.items() if value != default]
         return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
 
     def _door(self) -> Door:
@@ -152,12 +196,8 @@ class Recurrent(nn.Module):
         *,
         input: Tensor | PackedSequence | None = None,
     ) -> tuple[Any, Any]:
-        if resets is not None:
-            raise UsageError(
-                "resets inside a sequence need the native kernels, which this version does not have"
-            )
         door = self._door()
-        batch = door.enter(given(x, input), hx, lengths)
+        batch = door.enter(given(x, input), hx, lengths, resets)
         output, states = self._run(batch)
         return door.leave(batch, output, states)
 
@@ -173,12 +213,19 @@ class Recurrent(nn.Module):
                 h0, *c0 = (s[layer * self.num_directions + direction] for s in batch.states)
                 result = recurrence(
                     self.cell, output, h0, c0[0] if c0 else None, self.weights(layer, reverse=direction == 1),
-                    batch.lengths, reverse=direction == 1,
+                    batch.lengths, variant=self.variant, resets=batch.resets, seed=self._draw_seed(),
+                    reverse=direction == 1, recompute=self.recompute,
                 )  # fmt: skip
                 outputs.append(result.h_seq)
                 final.append((result.h_n,) if result.c_n is None else (result.h_n, result.c_n))
             output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         return output, tuple(torch.stack(states) for states in zip(*final, strict=True))
+
+    def _draw_seed(self) -> Tensor | None:
+        """The seed of one pass's masks, from torch's generator; None where no masks are drawn."""
+        if not (self.training and self.variant.random):
+            return None
+        return torch.randint(2**62, (), dtype=torch.int64, device="cpu")
 
     def to_torch(self) -> nn.RNNBase:
         """A torch.nn layer with this layer's options, weights (copied), device, dtype and mode.
@@ -186,6 +233,10 @@ class Recurrent(nn.Module):
         Raises:
             UsageError: the layer has a variant that torch.nn has not, by name.
         """
+        if not self.variant.plain:
+            raise UsageError(
+                f"torch.nn.{self.torch_class.__name__} has no {self.variant.names[0]}; this layer cannot become one"
+            )
         first = next(self.parameters())
         # By way of the meta device: nothing is drawn from the random generators for weights that are replaced.
         module = self.torch_class(**self._torch_options(), device="meta", dtype=first.dtype)
@@ -196,26 +247,36 @@ class Recurrent(nn.Module):
         names = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
         return {name: getattr(self, name) for name in names}
 
-    def choice(self, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None) -> Choice:
+    def choice(
+        self, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None, resets: Tensor | None = None
+    ) -> Choice:
         """The backend that runs the first layer of this call, and why; see `gw.explain_backend`."""
-        batch = self._door().enter(x, hx, lengths)
+        batch, weights = self._door().enter(x, hx, lengths, resets), self.weights(0)
+        masks = self.training and self.variant.random
+        h0, *c0 = batch.states
+        train = needs_gradients(batch.x, h0, c0[0] if c0 else None, weights)
         call = describe(
-            self.cell, PLAIN, batch.x, self.weights(0), ragged=batch.lengths is not None, resets=False, train=False
-        )
+            self.cell, self.variant.in_steps(masks), batch.x, weights,
+            ragged=batch.lengths is not None, resets=batch.resets is not None, train=train,
+        )  # fmt: skip
         return choose(call)
 
 
 def explain_backend(
-    layer: Recurrent, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None
+    layer: Recurrent,
+    x: Tensor | PackedSequence,
+    hx: Any = None,
+    lengths: Any = None,
+    resets: Tensor | None = None,
 ) -> Choice:
-    """Which backend runs `layer(x, hx, lengths)`, and for every backend why or why not.
+    """Which backend runs `layer(x, hx, lengths, resets)`, and for every backend why or why not.
 
     Returns: a `Choice`; `str()` of it is a short text, `.backend` the name.
 
     Raises:
         UsageError: the call itself is wrong, or a forced backend cannot run it.
     """
-    return layer.choice(x, hx, lengths)
+    return layer.choice(x, hx, lengths, resets)
 
 
 def _check_types(options: dict[str, Any], kind: type) -> None:

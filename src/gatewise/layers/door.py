@@ -9,14 +9,19 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from gatewise.errors import UsageError, UsageTypeError
 from gatewise.kernels import autocast_dtype
+from gatewise.kernels.ragged import check_range
 
 
 class Batch(NamedTuple):
-    """What the layer works on: x [T, B, I]; each state [L*D, B, *]; lengths [B] int64 on x's device, or None."""
+    """What the layer works on.
+
+    Shape: x [T, B, I]; each state [L*D, B, *]; lengths [B] int64 and resets [T, B] bool, on x's device, or None.
+    """
 
     x: Tensor
     states: tuple[Tensor, ...]
     lengths: Tensor | None
+    resets: Tensor | None
     unbatched: bool
     packed: PackedSequence | None
 
@@ -37,12 +42,18 @@ class Door:
     passes: int
     batch_first: bool
 
-    def enter(self, x: Tensor | PackedSequence, hx: Any, lengths: Any) -> Batch:
+    def enter(
+        self, x: Tensor | PackedSequence, hx: Any = None, lengths: Any = None, resets: Any = None
+    ) -> Batch:
         packed = x if isinstance(x, PackedSequence) else None
         unbatched = False
         if isinstance(x, PackedSequence):
             if lengths is not None:
                 raise UsageError("x is a PackedSequence, which has its own lengths; lengths= must be None")
+            if resets is not None:
+                raise UsageError(
+                    "x is a PackedSequence, which takes no resets=; give a padded x and lengths="
+                )
             # Without its indices: rows stay in the packed, sorted order until `leave`.
             x, lengths = pad_packed_sequence(PackedSequence(x.data, x.batch_sizes))
         else:
@@ -58,10 +69,11 @@ class Door:
         if unbatched and lengths is not None:
             lengths = torch.as_tensor(lengths).reshape(-1)
         lengths = None if lengths is None else _check_lengths(lengths, T, B, x.device)
+        resets = None if resets is None else self._resets(resets, x, unbatched)
         states = self._states(hx, x, unbatched)
         if packed is not None and packed.sorted_indices is not None:
             states = tuple(s.index_select(1, packed.sorted_indices) for s in states)
-        return Batch(x, states, lengths, unbatched, packed)
+        return Batch(x, states, lengths, resets, unbatched, packed)
 
     def leave(self, batch: Batch, output: Tensor, states: tuple[Tensor, ...]) -> tuple[Any, Any]:
         """output [T, B, *] and states [L*D, B, *] in the caller's form."""
@@ -79,6 +91,18 @@ class Door:
         elif self.batch_first:
             result = output.transpose(0, 1)
         return result, states[0] if len(states) == 1 else states
+
+    def _resets(self, resets: Any, x: Tensor, unbatched: bool) -> Tensor:
+        """`resets` in the form of x, as [T, B]."""
+        resets = torch.as_tensor(resets)
+        T, B = x.shape[:2]
+        expected = (T,) if unbatched else (B, T) if self.batch_first else (T, B)
+        if resets.dtype != torch.bool:
+            raise UsageError(f"resets are {resets.dtype}; they say where a segment begins, so torch.bool")
+        if tuple(resets.shape) != expected:
+            raise UsageError(f"resets have shape {tuple(resets.shape)}; with this x they must be {expected}")
+        resets = resets.to(x.device)
+        return resets[:, None] if unbatched else resets.transpose(0, 1) if self.batch_first else resets
 
     def _states(self, hx: Any, x: Tensor, unbatched: bool) -> tuple[Tensor, ...]:
         B = x.shape[1]
@@ -111,9 +135,6 @@ def _check_lengths(lengths: Any, T: int, B: int, device: torch.device) -> Tensor
         raise UsageError(f"lengths are {lengths.dtype}; they are counts of steps, so an integer type")
     if tuple(lengths.shape) != (B,):
         raise UsageError(f"lengths have shape {tuple(lengths.shape)}; x has {B} rows, so they must be ({B},)")
-    if B and (int(lengths.min()) < 0 or int(lengths.max()) > T):
-        low, high = int(lengths.min()), int(lengths.max())
-        raise UsageError(
-            f"lengths go from {low} to {high}; x has {T} steps, so they must lie between 0 and {T}"
-        )
+    if not torch.compiler.is_compiling():  # a graph cannot read values: there the operator checks them
+        check_range(lengths, T)
     return lengths.to(device=device, dtype=torch.int64)

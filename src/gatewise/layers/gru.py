@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gatewise.cells import Variant
 from gatewise.errors import UsageError
 from gatewise.layers import initialisers
 from gatewise.layers.base import Recurrent
@@ -13,15 +14,17 @@ from gatewise.layers.base import Recurrent
 class GRU(Recurrent):
     """GRU layers, a drop-in for `torch.nn.GRU` whose gates can be read (`gw.record`).
 
-    Equations: `gatewise.cells.gru_step`. Beyond torch: `reset_after=False` (the paper's form), `lengths=` in the call,
-    empty sequences and batches, `chrono`.
+    Equations: `gatewise.cells.gru_step`. Beyond torch: `reset_after=False` (the paper's form), `lengths=` and
+    `resets=` in the call, empty sequences and batches, `chrono`, recurrent dropout, `recompute`.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `LSTM`.
         reset_after: the reset gate acts after the recurrent product (torch, cuDNN, Keras) or before it (the paper).
         chrono: T_max, the longest dependency in steps; draws the biases of z for time constants up to it.
+        recurrent_dropout, recurrent_dropout_on, recompute: as in `LSTM`, on "h" or "weights"; what z keeps of h is not
+            dropped.
 
-    Call: `output, h_n = layer(x, hx=None, lengths=None)`. `input=` is another name for x, as in torch.
+    Call: `output, h_n = layer(x, hx=None, lengths=None, resets=None)`. `input=` is another name for x, as in torch.
 
     Shape: as in `LSTM`, with one state h_0, h_n [L*D, B, H].
 
@@ -30,9 +33,9 @@ class GRU(Recurrent):
     Parameters: weight_ih_l{k} [3H, I or D*H], weight_hh_l{k} [3H, H], bias_ih_l{k}, bias_hh_l{k} [3H].
 
     Raises:
-        UsageError: an option out of range; x, hx or lengths that do not fit, with the numbers.
+        UsageError: an option out of range; x, hx, lengths or resets that do not fit, with the numbers.
 
-    Source: Cho et al. 2014.
+    Source: Cho et al. 2014; the variants' stand in `gatewise.cells.variant`.
     """
 
     gate_count = 3
@@ -52,6 +55,9 @@ class GRU(Recurrent):
         *,
         reset_after: bool = True,
         chrono: int | None = None,
+        recurrent_dropout: float = 0.0,
+        recurrent_dropout_on: str = "h",
+        recompute: bool = False,
     ) -> None:
         initialisers.check(None, chrono)
         if not bias and chrono is not None:
@@ -70,6 +76,8 @@ class GRU(Recurrent):
             0,
             device,
             dtype,
+            variant=Variant(recurrent_dropout=recurrent_dropout, recurrent_dropout_on=recurrent_dropout_on),
+            recompute=recompute,
         )
 
     @property
@@ -82,7 +90,7 @@ class GRU(Recurrent):
         return super()._torch_options()
 
     def reset_parameters(self) -> None:
-        """U(-1/√H, 1/√H) as in torch, then the biases that `chrono` asks for."""
+        """As in `Recurrent`, then the biases that `chrono` asks for."""
         super().reset_parameters()
         for layer, suffix in self._passes():
             w = self.weights(layer, reverse=suffix.endswith("_reverse"))

@@ -16,32 +16,41 @@ def check(forget_bias: float | None, chrono: int | None) -> None:
         raise UsageError(f"chrono={chrono}; the longest dependency must be at least 3 steps")
 
 
-def lstm_forget_bias(bias_ih: Tensor, bias_hh: Tensor, value: float) -> None:
-    """Set the forget gate's bias in place: `value` in bias_ih [4H], 0 in bias_hh [4H].
+def lstm_forget_bias(bias_ih: Tensor, bias_hh: Tensor, value: float, *, coupled: bool = False) -> None:
+    """Set the forget gate's bias in place: `value` in bias_ih [4H], 0 in bias_hh [4H]; coupled gates have [3H].
 
     A bias of 0, 1, 2, 3, 5 keeps a memory for 1.4, 3.2, 7.9, 20.6, 149 steps (e-fold).
 
     Source: Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015, section 3.
     """
-    H = bias_ih.shape[0] // 4
+    rows = _forget_rows(bias_ih, coupled)
     with torch.no_grad():
-        bias_ih[H : 2 * H] = value
-        bias_hh[H : 2 * H] = 0
+        bias_ih[rows] = value
+        bias_hh[rows] = 0
 
 
-def lstm_chrono(bias_ih: Tensor, bias_hh: Tensor, horizon: int) -> None:
+def lstm_chrono(bias_ih: Tensor, bias_hh: Tensor, horizon: int, *, coupled: bool = False) -> None:
     """Set the biases of the forget and the input gate in place, so that time constants fill 1 … horizon - 1 steps.
 
-    b_f ~ log U[1, horizon - 1], b_i = -b_f, both in bias_ih [4H]; those rows of bias_hh are 0.
+    b_f ~ log U[1, horizon - 1], b_i = -b_f, both in bias_ih [4H]; those rows of bias_hh are 0. Coupled gates, [3H],
+    have no b_i: σ(-b_f) = 1 - σ(b_f) is their input gate already.
 
     Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", equation 17.
     """
-    H = bias_ih.shape[0] // 4
+    rows = _forget_rows(bias_ih, coupled)
     with torch.no_grad():
-        b_f = torch.empty_like(bias_ih[:H]).uniform_(1, horizon - 1).log_()
-        bias_ih[:H] = -b_f
-        bias_ih[H : 2 * H] = b_f
-        bias_hh[: 2 * H] = 0
+        b_f = torch.empty_like(bias_ih[rows]).uniform_(1, horizon - 1).log_()
+        bias_ih[rows] = b_f
+        bias_hh[rows] = 0
+        if not coupled:
+            bias_ih[: rows.start] = -b_f
+            bias_hh[: rows.start] = 0
+
+
+def _forget_rows(bias: Tensor, coupled: bool) -> slice:
+    """The rows of f: the first block of coupled gates (f, g, o), else the second (i, f, g, o)."""
+    H = bias.shape[0] // (3 if coupled else 4)
+    return slice(0, H) if coupled else slice(H, 2 * H)
 
 
 def gru_chrono(bias_ih: Tensor, bias_hh: Tensor, horizon: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gatewise.cells import Variant
 from gatewise.cells.rnn import check_nonlinearity
 from gatewise.layers.base import Recurrent
 
@@ -12,22 +13,24 @@ from gatewise.layers.base import Recurrent
 class RNN(Recurrent):
     """Plain RNN layers, a drop-in for `torch.nn.RNN` whose states can be read (`gw.record`).
 
-    Equations: `gatewise.cells.rnn_step`. Beyond torch: `lengths=` in the call, empty sequences and batches.
+    Equations: `gatewise.cells.rnn_step`. Beyond torch: `lengths=` and `resets=` in the call, empty sequences and
+    batches, recurrent dropout, `recompute`.
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `LSTM`.
         nonlinearity: "tanh" or "relu".
+        recurrent_dropout, recurrent_dropout_on, recompute: as in `LSTM`, on "h" or "weights".
 
-    Call: `output, h_n = layer(x, hx=None, lengths=None)`. `input=` is another name for x, as in torch.
+    Call: `output, h_n = layer(x, hx=None, lengths=None, resets=None)`. `input=` is another name for x, as in torch.
 
     Shape: as in `LSTM`, with one state h_0, h_n [L*D, B, H].
 
     Parameters: weight_ih_l{k} [H, I or D*H], weight_hh_l{k} [H, H], bias_ih_l{k}, bias_hh_l{k} [H].
 
     Raises:
-        UsageError: an option out of range; x, hx or lengths that do not fit, with the numbers.
+        UsageError: an option out of range; x, hx, lengths or resets that do not fit, with the numbers.
 
-    Source: Elman 1990.
+    Source: Elman 1990; the variants' stand in `gatewise.cells.variant`.
     """
 
     gate_count = 1
@@ -45,6 +48,10 @@ class RNN(Recurrent):
         bidirectional: bool = False,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        recurrent_dropout: float = 0.0,
+        recurrent_dropout_on: str = "h",
+        recompute: bool = False,
     ) -> None:
         check_nonlinearity(nonlinearity)
         self.nonlinearity = nonlinearity
@@ -61,6 +68,8 @@ class RNN(Recurrent):
             0,
             device,
             dtype,
+            variant=Variant(recurrent_dropout=recurrent_dropout, recurrent_dropout_on=recurrent_dropout_on),
+            recompute=recompute,
         )
 
     def _torch_options(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Stack(nn.Module):
         layers: gatewise layers; each may itself be deep or bidirectional. All have the same batch_first.
         dropout: probability of dropping an output of every layer but the last, in training.
 
-    Call: `output, state = stack(x, hx=None, lengths=None)`.
+    Call: `output, state = stack(x, hx=None, lengths=None, resets=None)`.
 
     Shape: x and output as in the layers; state and hx are tuples with one native state a layer: (h_n, c_n) for an
         LSTM, h_n for a GRU or RNN. In hx an entry, or hx itself, may be None for zeros.

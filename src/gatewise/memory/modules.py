@@ -88,6 +88,10 @@ def _refuse(label: str, module: nn.Module) -> None:
     base = next((b for b in type(module).__mro__ if b.__module__.startswith("torch.ao.nn.quantiz")), None)
     if base is not None and base.__name__ in NAMES:
         raise UsageError(f"{label} is a quantised {base.__name__}, which cannot be opened")
+    if isinstance(module, Recurrent) and not module.variant.plain:
+        raise UsageError(
+            f"{label} is a {type(module).__name__} with {' and '.join(module.variant.names)}, which cannot be recorded"
+        )
     for known in LAYERS + CELLS:
         if isinstance(module, known) and type(module).forward is not known.forward:
             raise UsageError(
