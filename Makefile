@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) torch
 	$(INSTALL) --editable '.[dev]'
+	@$(BIN)/python -c 'from gatewise.kernels import native; print("native kernels:", native.why_missing() or native.isa())'
 	touch $@
 
 # Also what compiles the native kernels anew after a change in native/.
