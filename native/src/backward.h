@@ -30,6 +30,7 @@ template <class T, class Cell> class Backward {
     T *dh;         // of the state before a step, in wide panels
     T *direct;     // the part of it that goes around the gates, in rows; null where there is none
     T *dx;         // in wide panels
+    Strips<T> x_strips, h_strips;  // the operands of the weight gradients
   };
 
   void run(const Team &team) {
@@ -40,7 +41,7 @@ template <class T, class Cell> class Backward {
     dw_ih.clear(d), dw_hh.clear(d), db.clear(d);
     cell().clear(d);
     Scratch own;
-    Walk<T> walk(p, rows, by_units ? 0 : team.rank, by_units ? 1 : team.size, gate_rows, chunk_size<T>(p, gate_rows), own);
+    Walk<T> walk(p, rows, by_units ? 0 : team.rank, by_units ? 1 : team.size, gate_rows, kChunk, own);
     if (by_units && team.rank == 0) cell().plan_buffers(walk, shared_, cell().buffers);
     team.wait();
     auto b = cell().buffers;
@@ -60,6 +61,10 @@ template <class T, class Cell> class Backward {
         send_back(walk, b, from, to, d);
         d.meet();
       }
+      fill_strips(b.x_strips, walk.x, walk.size, d);
+      fill_strips(b.h_strips, walk.h_prev, walk.size, d);
+      cell().fill_strips_too(walk, b, d);
+      d.meet();
       weight_gradients(walk, b, d);
       cell().weight_gradients_too(walk, b, d);
       d.meet();
@@ -76,6 +81,7 @@ template <class T, class Cell> class Backward {
   void pack(const Team &) const {}
   void clear(const Division &) const {}
   template <class B> void start(const Walk<T> &, const B &, const Division &) const {}
+  template <class B> void fill_strips_too(Walk<T> &, const B &, const Division &) const {}
   template <class B> void weight_gradients_too(Walk<T> &, const B &, const Division &) const {}
   template <class B> void finish(const Walk<T> &, const B &, const Division &) const {}
 
@@ -99,6 +105,8 @@ template <class T, class Cell> class Backward {
     b.d_h = b.d_x + sides.h_offset;
     b.dh = take<T>(scratch, outputs.count() * count * kWide<T>);
     b.direct = direct ? take<T>(scratch, count * padded<T>(p.P)) : nullptr;
+    b.x_strips = plan_strips<T>(scratch, p.I, walk.capacity, sides.x.nv);
+    b.h_strips = plan_strips<T>(scratch, p.P, walk.capacity, sides.h.nv);
     b.dx = p.dx ? take<T>(scratch, w.columns.panels() * walk.capacity * kWide<T>) : nullptr;
   }
 
@@ -156,12 +164,11 @@ template <class T, class Cell> class Backward {
 
   void weight_gradients(Walk<T> &walk, const Buffers &b, const Division &d) const {
     const long panels = sides.x.count(), panel = walk.capacity * sides.pitch;
-    const Columns columns_x = sides.x.columns(), columns_h = sides.h.columns();
     for (long q = d.first(panels); q < d.last(panels); ++q) {
-      outer(columns_x.width(q), walk.x, walk.size, p.I, b.d_x + q * panel, sides.pitch, dw_ih.panel(d.group(), q));
-      outer(columns_h.width(q), walk.h_prev, walk.size, p.P, b.d_h + q * panel, sides.pitch, dw_hh.panel(d.group(), q));
+      outer(sides.x.nv, b.x_strips, walk.size, b.d_x + q * panel, sides.pitch, dw_ih.panel(d.group(), q));
+      outer(sides.h.nv, b.h_strips, walk.size, b.d_h + q * panel, sides.pitch, dw_hh.panel(d.group(), q));
       if (sides.sum_bias)
-        add_rows(b.d_x + q * panel, walk.size, sides.pitch, columns_x.width(q), db.panel(d.group(), q));
+        add_rows(b.d_x + q * panel, walk.size, sides.pitch, sides.x.nv, db.panel(d.group(), q));
     }
     if (!p.dx) return;
     const long columns = w.columns.panels(), first = d.first(columns), last = d.last(columns);

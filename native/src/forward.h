@@ -18,7 +18,7 @@ template <class T, class Cell> class Forward {
     const Division d{by_units, team};
     pack(team);
     Scratch own;
-    Walk<T> walk(p, rows, by_units ? 0 : team.rank, by_units ? 1 : team.size, gate_rows, chunk_size<T>(p, gate_rows), own);
+    Walk<T> walk(p, rows, by_units ? 0 : team.rank, by_units ? 1 : team.size, gate_rows, kChunk, own);
     if (by_units && team.rank == 0) cell().plan_buffers(walk, shared_, cell().buffers);
     team.wait();
     auto b = cell().buffers;
@@ -30,7 +30,7 @@ template <class T, class Cell> class Forward {
       s = walk.take_from(s, c_state, padded<T>(p.H));
       chunk(walk, b, masked, d);
     }
-    finish_rows(p, walk, d, cell().reserve_rows(), c_state, padded<T>(p.H));
+    finish_rows(p, walk, d, gate_rows, cell().workspace_rows(), c_state, padded<T>(p.H));
   }
 
   void pack(const Team &team) {
@@ -54,7 +54,7 @@ template <class T, class Cell> class Forward {
   // What a cell need not have.
   template <class B> T *c_state(const B &) const { return nullptr; }
   template <class B> void inputs_done(const Walk<T> &, const B &) const {}
-  long reserve_rows() const { return gate_rows; }
+  long workspace_rows() const { return 0; }
 
  protected:
   Forward(const Problem &problem, const Row *order, bool units_divided, const Panels<T> &panels, long gate_row_count,

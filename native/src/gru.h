@@ -49,6 +49,7 @@ template <class T> class GruForward : public Forward<T, GruForward<T>> {
     b.rh = after ? nullptr : take<T>(scratch, count * padded<T>(p.H));
   }
   const T *start_of_pre() const { return bias; }
+  long workspace_rows() const { return after ? p.H : 0; }
 
   void step(Walk<T> &walk, const Buffers &b, long from, long to, const Division &d) const {
     after ? step_after(walk, b, from, to, d) : step_before(walk, b, from, to, d);
@@ -127,6 +128,7 @@ template <class T> class GruBackward : public Backward<T, GruBackward<T>> {
  public:
   struct Buffers : Base::Buffers {
     T *rh, *drh;  // reset before: r h in rows of the chunk, and its gradient in wide panels of a step
+    Strips<T> rh_strips;
   };
   Buffers buffers{};
 
@@ -151,6 +153,7 @@ template <class T> class GruBackward : public Backward<T, GruBackward<T>> {
     Base::plan_common(walk, scratch, b, true);
     if (after) return;
     b.rh = take<T>(scratch, walk.capacity * padded<T>(p.P));
+    b.rh_strips = plan_strips<T>(scratch, p.P, walk.capacity, 1);
     b.drh = take<T>(scratch, Base::outputs.count() * most(walk.count, 1L) * kWide<T>);
   }
 
@@ -177,13 +180,17 @@ template <class T> class GruBackward : public Backward<T, GruBackward<T>> {
     if (!after) reset_back(walk, b, from, to, d);
   }
 
+  void fill_strips_too(Walk<T> &walk, const Buffers &b, const Division &d) const {
+    if (after) return;
+    for (long k = 0; k < walk.size; ++k) walk.pointers[k] = b.rh + k * padded<T>(p.P);
+    fill_strips(b.rh_strips, walk.pointers, walk.size, d);
+  }
+
   void weight_gradients_too(Walk<T> &walk, const Buffers &b, const Division &d) const {
     const long panels = sides.x.count(), panel = walk.capacity * sides.pitch;
-    if (!after)
-      for (long k = 0; k < walk.size; ++k) walk.pointers[k] = b.rh + k * padded<T>(p.P);
     for (long q = d.first(panels); q < d.last(panels); ++q) {
       if (after) add_rows(b.d_h + q * panel, walk.size, sides.pitch, 3, db_hh.panel(d.group(), q));
-      else outer(1, walk.pointers, walk.size, p.P, b.d_x + q * panel, sides.pitch, dw_n.panel(d.group(), q));
+      else outer(1, b.rh_strips, walk.size, b.d_x + q * panel, sides.pitch, dw_n.panel(d.group(), q));
     }
   }
 

@@ -107,6 +107,7 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
 
   T *c_state(const Buffers &b) const { return b.c_state; }
   const T *start_of_pre() const { return plan.norm ? none : bias; }
+  long workspace_rows() const { return plan.workspace_row(); }
 
   // Under layer norm: pre = n_ih LN(W x) + b for the chunk.
   void inputs_done(const Walk<T> &walk, const Buffers &b) const {

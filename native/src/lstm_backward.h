@@ -14,6 +14,7 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
   struct Buffers : Base::Buffers {
     T *dc;                     // of the cell state before a step, in rows
     T *dread, *dh_rows, *read; // with a projection: of the read, of h, and the read itself
+    Strips<T> dh_strips;
     T *norm_rows;              // two rows for the way through the norm of c
   };
   Buffers buffers{};
@@ -60,6 +61,7 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
     if (plan.norm) b.norm_rows = take<T>(scratch, 2 * row_pitch());
     if (plan.projected) {
       b.dh_rows = take<T>(scratch, walk.capacity * padded<T>(p.P));
+      b.dh_strips = plan_strips<T>(scratch, p.P, walk.capacity, unit_panels.nv);
       b.dread = take<T>(scratch, unit_panels.count() * count * kWide<T>);
       b.read = take_zeros<T>(scratch, unit_panels.count() * walk.capacity * kWide<T>);
     }
@@ -91,13 +93,17 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
     }
   }
 
+  void fill_strips_too(Walk<T> &walk, const Buffers &b, const Division &d) const {
+    if (!plan.projected) return;
+    for (long k = 0; k < walk.size; ++k) walk.pointers[k] = b.dh_rows + k * padded<T>(p.P);
+    fill_strips(b.dh_strips, walk.pointers, walk.size, d);
+  }
+
   void weight_gradients_too(Walk<T> &walk, const Buffers &b, const Division &d) const {
     if (!plan.projected) return;
-    const long panels = unit_panels.count(), pitch = padded<T>(p.P);
-    for (long k = 0; k < walk.size; ++k) walk.pointers[k] = b.dh_rows + k * pitch;
+    const long panels = unit_panels.count();
     for (long q = d.first(panels); q < d.last(panels); ++q)
-      outer(unit_panels.columns().width(q), walk.pointers, walk.size, p.P, b.read + q * walk.capacity * kWide<T>, kWide<T>,
-            dw_hr.panel(d.group(), q));
+      outer(unit_panels.nv, b.dh_strips, walk.size, b.read + q * walk.capacity * kWide<T>, kWide<T>, dw_hr.panel(d.group(), q));
   }
 
   void finish(const Walk<T> &walk, const Buffers &b, const Division &d) const {
@@ -310,9 +316,9 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
     T *to = static_cast<T *>(p.dw_hr);
     for (long k = 0; k < p.P; ++k)
       for (long j = 0; j < p.H; ++j) {
-        const long q = j / kWide<T>, width = unit_panels.columns().width(q) * kLanes<T>;
+        const long q = j / kWide<T>;
         T sum = 0;
-        for (long group = 0; group < d.groups(); ++group) sum += dw_hr.panel(group, q)[k * width + j % kWide<T>];
+        for (long group = 0; group < d.groups(); ++group) sum += dw_hr.panel(group, q)[k * kWide<T> + j % kWide<T>];
         to[k * p.H + j] = sum;
       }
   }

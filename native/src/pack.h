@@ -22,20 +22,26 @@ template <class T> struct Panels {
   }
 };
 
+// A panel is transposed in blocks of this many k, which stay in the nearest cache.
+constexpr long kBlock = 64;
+
 // One panel for products from the left, x Wᵀ: [k][width * lanes].
 template <class T> void pack_forward(const T *w, long K, const Panels<T> &panels, long panel, T *out) {
   constexpr long L = kLanes<T>;
   const int width = panels.columns().width(panel);
   const long pitch = width * L;
-  for (int v = 0; v < width; ++v)
-    for (long lane = 0; lane < L; ++lane) {
-      const long row = panels.row(panel, v, lane);
-      T *to = out + v * L + lane;
-      if (row < 0)
-        for (long k = 0; k < K; ++k) to[k * pitch] = T(0);
-      else
-        for (long k = 0; k < K; ++k) to[k * pitch] = w[row * K + k];
-    }
+  for (long start = 0; start < K; start += kBlock) {
+    const long end = least(start + kBlock, K);
+    for (int v = 0; v < width; ++v)
+      for (long lane = 0; lane < L; ++lane) {
+        const long row = panels.row(panel, v, lane);
+        T *to = out + v * L + lane;
+        if (row < 0)
+          for (long k = start; k < end; ++k) to[k * pitch] = T(0);
+        else
+          for (long k = start; k < end; ++k) to[k * pitch] = w[row * K + k];
+      }
+  }
 }
 
 // One panel of columns of W for products D W, where D holds gradients in the order of `panels`: [panel][nv][lane] ->
@@ -62,23 +68,26 @@ template <class T> void pack_vector(const T *b, const Panels<T> &panels, long pa
     }
 }
 
-// The sum over `copies`, lying `stride` apart, of the gradient [k][width * lanes] of one panel, into dw [G * H, K].
+// The sum over `copies`, lying `stride` apart, of the gradient [k][nv * lanes] of one panel, into dw [G * H, K].
 template <class T>
 void unpack(const T *from, long copies, long stride, long K, const Panels<T> &panels, long panel, T *dw) {
   constexpr long L = kLanes<T>;
   const int width = panels.columns().width(panel);
-  const long pitch = width * L;
-  for (int v = 0; v < width; ++v)
-    for (long lane = 0; lane < L; ++lane) {
-      const long row = panels.row(panel, v, lane);
-      if (row < 0) continue;
-      const T *at = from + v * L + lane;
-      for (long k = 0; k < K; ++k) {
-        T sum = at[k * pitch];
-        for (long copy = 1; copy < copies; ++copy) sum += at[copy * stride + k * pitch];
-        dw[row * K + k] = sum;
+  const long pitch = panels.nv * L;
+  for (long start = 0; start < K; start += kBlock) {
+    const long end = least(start + kBlock, K);
+    for (int v = 0; v < width; ++v)
+      for (long lane = 0; lane < L; ++lane) {
+        const long row = panels.row(panel, v, lane);
+        if (row < 0) continue;
+        const T *at = from + v * L + lane;
+        for (long k = start; k < end; ++k) {
+          T sum = at[k * pitch];
+          for (long copy = 1; copy < copies; ++copy) sum += at[copy * stride + k * pitch];
+          dw[row * K + k] = sum;
+        }
       }
-    }
+  }
 }
 
 }  // namespace gatewise::GATEWISE_ISA

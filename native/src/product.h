@@ -26,9 +26,10 @@ template <class T> struct Matrix {
   long size() const { return columns.vectors * K * kLanes<T>; }
 };
 
-// A row of A is `pieces` runs of `run` elements that lie `stride` apart.
+// A row of A is `pieces` runs of `run` elements that lie `stride` apart, the first at `offset`.
 struct RowShape {
-  long run, pieces = 1, stride = 0;
+  long run, pieces = 1, stride = 0, offset = 0;
+  long size() const { return run * pieces; }
 };
 
 // The most rows of a tile whose accumulators, one panel row and a broadcast fit into the registers.
@@ -53,7 +54,7 @@ GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long
   for (long piece = 0; piece < shape.pieces; ++piece) {
     const T *a[MR];
 #pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) a[r] = rows[r] + piece * shape.stride;
+    for (int r = 0; r < MR; ++r) a[r] = rows[r] + shape.offset + piece * shape.stride;
     for (long k = 0; k < shape.run; ++k) {
       Vector<T> b[NP][NV];
 #pragma GCC unroll 2
@@ -87,12 +88,27 @@ void tile_of(int n, const T *const *rows, RowShape shape, const T *m, T *c, long
 }
 
 template <class T, int NV>
-void panel_product(const T *const *rows, long n, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
+void block_product(const T *const *rows, long n, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
   long tiles = blocks(n, tile_rows(NV)), done = 0;
   for (long t = 0; t < tiles; ++t) {  // tiles of nearly equal height: none is left with a single row
     int height = static_cast<int>((n - done) / (tiles - t));
     tile_of<T, NV>(height, rows + done, shape, m, c + done * c_row, c_row, bias);
     done += height;
+  }
+}
+
+// A panel that would fill the cache is taken in blocks of k, each for all rows; the order of the sum stays.
+template <class T, int NV>
+void panel_product(const T *const *rows, long n, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
+  constexpr long most_k = (192L << 10) / (NV * kLanes<T> * static_cast<long>(sizeof(T)));
+  if (n <= tile_rows(NV) || shape.size() <= most_k) return block_product<T, NV>(rows, n, shape, m, c, c_row, bias);
+  const long step = shape.pieces > 1 ? most(most_k / shape.run, 1L) : most_k, end = shape.pieces > 1 ? shape.pieces : shape.run;
+  for (long done = 0; done < end; done += step) {
+    const long now = least(step, end - done);
+    const RowShape block = shape.pieces > 1 ? RowShape{shape.run, now, shape.stride, shape.offset + done * shape.stride}
+                                            : RowShape{now, 1, 0, shape.offset + done};
+    block_product<T, NV>(rows, n, block, m, c, c_row, done ? nullptr : bias);
+    m += block.size() * NV * kLanes<T>;
   }
 }
 
@@ -123,20 +139,45 @@ void product(const T *const *rows, long n, RowShape shape, const Matrix<T> &m, l
   }
 }
 
+// The columns of A for the gradients of weights, in strips as tall as a tile: [strip][row][tile_rows]. Where the rows of A
+// lie far apart a strip would touch one cache line of each and evict them from each other's way.
+template <class T> struct Strips {
+  T *data = nullptr;
+  long columns = 0;
+  int height = 1;
+  long count() const { return blocks(columns, height); }
+};
+
+template <class T> void fill_strips(const Strips<T> &strips, const T *const *rows, long n, long first, long last) {
+  const long height = strips.height;
+  for (long k = 0; k < n; ++k)
+    for (long s = first; s < last; ++s) {
+      const T *from = rows[k] + s * height;
+      T *to = strips.data + (s * n + k) * height;
+      const long exist = least(height, strips.columns - s * height);
+      if constexpr (kLanes<T> >= 8) {  // a strip is no wider than a vector
+        store(to, load(from, exist), height);
+      } else {
+        for (long i = 0; i < exist; ++i) to[i] = from[i];
+        for (long i = exist; i < height; ++i) to[i] = T(0);
+      }
+    }
+}
+
 // MR columns of A against one panel: C[i, :] += sum over rows k of A[k, i] D[k, :].
 template <class T, int MR, int NV>
-GATEWISE_INLINE void outer_tile(const T *const *rows, long first, long n, const T *d, long d_row, T *c, long c_row) {
-  constexpr int L = kLanes<T>;
+GATEWISE_INLINE void outer_tile(const T *a, long n, const T *d, long d_row, T *c) {
+  constexpr int L = kLanes<T>, height = tile_rows(NV);
+  constexpr long c_row = NV * L;
   Vector<T> sum[MR][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) sum[i][v] = load(c + i * c_row + v * L);
-  for (long k = 0; k < n; ++k) {
-    const T *a = rows[k] + first;
+  for (long k = 0; k < n; ++k, a += height, d += d_row) {
     Vector<T> b[NV];
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) b[v] = load(d + k * d_row + v * L);
+    for (int v = 0; v < NV; ++v) b[v] = load(d + v * L);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
       const T scalar = a[i];
@@ -151,30 +192,25 @@ GATEWISE_INLINE void outer_tile(const T *const *rows, long first, long n, const 
 }
 
 template <class T, int NV, int MR = tile_rows(NV)>
-void outer_tile_of(int n, const T *const *rows, long first, long count, const T *d, long d_row, T *c, long c_row) {
-  if (n == MR) return outer_tile<T, MR, NV>(rows, first, count, d, d_row, c, c_row);
-  if constexpr (MR > 1) outer_tile_of<T, NV, MR - 1>(n, rows, first, count, d, d_row, c, c_row);
+void outer_tile_of(int n, const T *a, long count, const T *d, long d_row, T *c) {
+  if (n == MR) return outer_tile<T, MR, NV>(a, count, d, d_row, c);
+  if constexpr (MR > 1) outer_tile_of<T, NV, MR - 1>(n, a, count, d, d_row, c);
 }
 
-// c [columns of A][NV * lanes] += Aᵀ D for `columns` columns of A and one panel D [n][d_row] of NV vectors.
-template <class T, int NV>
-void outer_panel(const T *const *rows, long n, long columns, const T *d, long d_row, T *c) {
-  constexpr long c_row = NV * kLanes<T>;
-  long tiles = blocks(columns, tile_rows(NV)), done = 0;
-  for (long t = 0; t < tiles; ++t) {
-    int height = static_cast<int>((columns - done) / (tiles - t));
-    outer_tile_of<T, NV>(height, rows, done, n, d, d_row, c + done * c_row, c_row);
-    done += height;
-  }
+// c [columns of A][NV * lanes] += Aᵀ D for one panel D [n][d_row] of NV vectors; strips of height tile_rows(NV).
+template <class T, int NV> void outer_panel(const Strips<T> &a, long n, const T *d, long d_row, T *c) {
+  constexpr int height = tile_rows(NV);
+  for (long s = 0; s < a.count(); ++s)
+    outer_tile_of<T, NV>(static_cast<int>(least<long>(height, a.columns - s * height)), a.data + s * n * height, n, d, d_row,
+                         c + s * height * NV * kLanes<T>);
 }
 
-template <class T>
-void outer(int nv, const T *const *rows, long n, long columns, const T *d, long d_row, T *c) {
+template <class T> void outer(int nv, const Strips<T> &a, long n, const T *d, long d_row, T *c) {
   switch (nv) {
-    case 1: return outer_panel<T, 1>(rows, n, columns, d, d_row, c);
-    case 2: return outer_panel<T, 2>(rows, n, columns, d, d_row, c);
-    case 3: return outer_panel<T, 3>(rows, n, columns, d, d_row, c);
-    default: return outer_panel<T, 4>(rows, n, columns, d, d_row, c);
+    case 1: return outer_panel<T, 1>(a, n, d, d_row, c);
+    case 2: return outer_panel<T, 2>(a, n, d, d_row, c);
+    case 3: return outer_panel<T, 3>(a, n, d, d_row, c);
+    default: return outer_panel<T, 4>(a, n, d, d_row, c);
   }
 }
 

@@ -7,7 +7,9 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-template <class T> Panels<T> rnn_panels(const Problem &p) { return {static_cast<long>(p.H), 4, nullptr}; }
+template <class T> Panels<T> rnn_panels(const Problem &p) {
+  return {static_cast<long>(p.H), static_cast<int>(least(4L, blocks(p.H, kLanes<T>))), nullptr};
+}
 inline bool is_relu(const Problem &p) { return p.cell == static_cast<int>(Cell::rnn_relu); }
 
 template <class T> class RnnForward : public Forward<T, RnnForward<T>> {
@@ -38,7 +40,7 @@ template <class T> class RnnForward : public Forward<T, RnnForward<T>> {
             pitch, static_cast<const T *>(nullptr));
     for (long q = first; q < last; ++q)
       for (long k = from; k < to; ++k)
-        for (long v = 0, j = q * pitch; v < 4 && j < p.H; ++v, j += L) {
+        for (long v = 0, j = q * pitch; v < gates.nv && j < p.H; ++v, j += L) {
           const Vector<T> a = load(b.pre + q * panel + k * pitch + v * L);
           store(walk.cursors[k].h + j, relu ? rectify(a) : tanh<T>(a), p.H - j);
         }
@@ -60,22 +62,22 @@ template <class T> class RnnBackward : public Backward<T, RnnBackward<T>> {
 
   RnnBackward(const Problem &problem, const Row *order, bool units_divided, int threads, Scratch &scratch)
       : Base(problem, order, units_divided, threads, problem.H,
-             {4 * kLanes<T>, rnn_panels<T>(problem), rnn_panels<T>(problem), 0}, scratch),
+             {rnn_panels<T>(problem).nv * kLanes<T>, rnn_panels<T>(problem), rnn_panels<T>(problem), 0}, scratch),
         relu(is_relu(problem)) {}
 
   void plan_buffers(const Walk<T> &walk, Scratch &scratch, typename Base::Buffers &b) const {
     Base::plan_common(walk, scratch, b, false);
   }
 
-  // da = dh (1 - h²), or dh where the unit is on. All four vectors of a panel are written: products read them.
+  // da = dh (1 - h²), or dh where the unit is on. All vectors of a panel are written: products read them.
   void step_back(Walk<T> &walk, const typename Base::Buffers &b, long from, long to, const Division &d) const {
     constexpr long L = kLanes<T>;
     const long panels = Base::sides.x.count();
     for (long q = d.first(panels); q < d.last(panels); ++q)
       for (long k = from; k < to; ++k) {
         const Cursor<T> &at = walk.cursors[k];
-        T *out = b.d_x + (q * walk.capacity + k) * 4 * L;
-        for (long v = 0, j = q * 4 * L; v < 4; ++v, j += L) {
+        T *out = b.d_x + (q * walk.capacity + k) * Base::sides.pitch;
+        for (long v = 0, j = q * Base::sides.pitch; v < Base::sides.x.nv; ++v, j += L) {
           Vector<T> da{};
           if (j < p.H) {
             const Vector<T> h = load(at.h + j, p.H - j), dh = dh_total(walk, b, at, j, p.H - j);

@@ -29,7 +29,7 @@ _CELLS = {name: k for k, name in enumerate(("lstm", "gru", "gru_reset_before", "
 class Outputs(NamedTuple):
     """What a run leaves; h_seq, h_n and c_n in x's dtype, the rest in the dtype of the computation.
 
-    Shape: h_seq [T, B, P], c_seq [T, B, H], h_n [B, P], c_n [B, H], reserve [T, B, G*H], workspace [bytes], uint8. Empty:
+    Shape: h_seq [T, B, P], c_seq [T, B, H], h_n [B, P], c_n [B, H], reserve [T, B, G*H], workspace [bytes] uint8. Empty:
     c_seq and c_n of cells without c; c_seq, reserve and workspace unless the run was for training.
     """
 

@@ -30,7 +30,7 @@ _INPUTS = (
 _OUTPUTS = "Tensor h_seq, Tensor c_seq, Tensor h_n, Tensor c_n, Tensor reserve, Tensor workspace"
 _library.define(f"recurrence({_INPUTS}, bool keep, bool train, bool recompute, str backend) -> ({_OUTPUTS})")
 _library.define(
-    f"recurrence_backward({_INPUTS}, {_OUTPUTS}, Tensor?[] grads, str backend) -> "
+    f"recurrence_backward({_INPUTS}, {_OUTPUTS}, Tensor?[] grads, bool need_dx, str backend) -> "
     "(Tensor dx, Tensor dh0, Tensor dc0, Tensor[] dweights)"
 )
 
@@ -154,7 +154,7 @@ def _forward_aten(call: _Inputs, *, keep: bool, train: bool) -> _Outputs:
         h_seq, h_n, c_n, workspace = (*out[:3], workspace if out.workspace is None else out.workspace)
     else:
         dense = aten.dense(cell, weights, reverse=reverse, train=False)
-        h_seq, _, h_n, c_n = aten.run(dense, x, h0, c0, lengths, reverse=reverse)
+        h_seq, _, h_n, c_n, _ = aten.run(dense, x, h0, c0, lengths, reverse=reverse)
     c_seq, reserve = _nothing(x), _nothing(x)
     if keep and call.has_reserve:
         seen = replay(cell, x, h_seq, h0, c0, weights, lengths, reverse=reverse)
@@ -230,14 +230,14 @@ def _backward(
     cell: str, variant: str, x: Tensor, h0: Tensor, c0: Tensor | None, weights: list[Tensor],
     lengths: Tensor | None, resets: Tensor | None, seed: Tensor | None, reverse: bool,
     h_seq: Tensor, c_seq: Tensor, h_n: Tensor, c_n: Tensor, reserve: Tensor, workspace: Tensor,
-    grads: list[Tensor | None], backend: str,
+    grads: list[Tensor | None], need_dx: bool, backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:  # fmt: skip
     call = _Inputs.read(cell, variant, x, h0, c0, weights, lengths, resets, seed, reverse)
     outputs, of_outputs = _Outputs(h_seq, c_seq, h_n, c_n, reserve, workspace), _OutputGrads(*grads)
     name = call.pick(backend, train=True)
     found: Any
     if name == "native":
-        found = _backward_native(call, outputs, of_outputs)
+        found = _backward_native(call, outputs, of_outputs, need_dx)
     elif name == "aten":
         found = _backward_aten(call, outputs, of_outputs)
     else:
@@ -245,15 +245,15 @@ def _backward(
             again = call.replaced([t.detach().requires_grad_() for t in call.tensors])
             found = _differentiate(again, of_outputs, create_graph=False)
     dx, dh0, dc0, dw = found
-    return dx, dh0, x.new_empty(0) if dc0 is None else dc0, dw
+    return dx if need_dx else x.new_empty(0), dh0, x.new_empty(0) if dc0 is None else dc0, dw
 
 
-def _backward_native(call: _Inputs, outputs: _Outputs, grads: _OutputGrads) -> Any:
+def _backward_native(call: _Inputs, outputs: _Outputs, grads: _OutputGrads, need_dx: bool) -> Any:
     if call.has_reserve and not outputs.reserve.numel():
         out = native.forward(*call[:-1], reverse=call.reverse, train=True)
     else:
         out = native.Outputs(*outputs)
-    return native.backward(*call[:-1], out, tuple(grads), reverse=call.reverse)
+    return native.backward(*call[:-1], out, tuple(grads), reverse=call.reverse, need_dx=need_dx)
 
 
 def _backward_aten(call: _Inputs, outputs: _Outputs, grads: _OutputGrads) -> Any:
@@ -276,7 +276,7 @@ def _differentiate(call: _Inputs, grads: _OutputGrads, *, create_graph: bool) ->
     """The backward pass of the definition, unrolled again: with `create_graph` a graph of its own."""
     cell, _, x, h0, c0, weights, lengths, *_ = call
     result = unroll(cell, x, h0, c0, weights, lengths, **call.options)
-    pairs = [(y, g) for y, g in zip(result, grads, strict=True) if y is not None and g is not None]
+    pairs = [(y, g) for y, g in zip(result[:4], grads, strict=True) if y is not None and g is not None]
     wanted = [t for t in call.tensors if t.requires_grad]
     found = iter(
         torch.autograd.grad(
@@ -293,10 +293,11 @@ def _fake_backward(
     cell: str, variant: str, x: Tensor, h0: Tensor, c0: Tensor | None, weights: list[Tensor],
     lengths: Tensor | None, resets: Tensor | None, seed: Tensor | None, reverse: bool,
     h_seq: Tensor, c_seq: Tensor, h_n: Tensor, c_n: Tensor, reserve: Tensor, workspace: Tensor,
-    grads: list[Tensor | None], backend: str,
+    grads: list[Tensor | None], need_dx: bool, backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:  # fmt: skip
     dc0 = x.new_empty(0 if c0 is None else c0.shape)
-    return x.new_empty(x.shape), x.new_empty(h0.shape), dc0, [w.new_empty(w.shape) for w in weights]
+    dx = x.new_empty(x.shape if need_dx else 0)
+    return dx, x.new_empty(h0.shape), dc0, [w.new_empty(w.shape) for w in weights]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -318,9 +319,12 @@ def _autograd_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         found = _differentiate(_Inputs.read(*inputs), outer, create_graph=True)
     else:
         found = _InputGrads(
-            *torch.ops.gatewise.recurrence_backward(*inputs, *outputs, list(outer), ctx.backend)
+            *torch.ops.gatewise.recurrence_backward(
+                *inputs, *outputs, list(outer), ctx.needs_input_grad[2], ctx.backend
+            )
         )
-    of_inputs = None, None, found.x, found.h0, found.c0 if has_c else None, list(found.weights)
+    dx = found.x if ctx.needs_input_grad[2] else None
+    of_inputs = None, None, dx, found.h0, found.c0 if has_c else None, list(found.weights)
     return *of_inputs, *[None] * 8
 
 
@@ -337,17 +341,17 @@ def needs_gradients(x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights) 
 
 def run(
     cell: str, x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights, lengths: Tensor | None, *,
-    variant: Variant, resets: Tensor | None, seed: Tensor | None, reverse: bool, keep: bool, train: bool,
-    recompute: bool, backend: str,
+    variant: Variant, resets: Tensor | None, seed: Tensor | None, reverse: bool, keep_c: bool, keep_gates: bool,
+    train: bool, recompute: bool, backend: str,
 ) -> Result:  # fmt: skip
     """Call the operator. Arguments and result as in `gatewise.kernels.recurrence`.
 
     Args:
-        keep: asks for c_seq.
+        keep_gates: only where the backend is native.
         train: a backward pass may follow.
         backend: the one to run, "" for the operator's choice.
     """
-    h_seq, c_seq, h_n, c_n, _, _ = torch.ops.gatewise.recurrence(
+    h_seq, c_seq, h_n, c_n, reserve, _ = torch.ops.gatewise.recurrence(
         cell,
         str(variant),
         x,
@@ -358,10 +362,13 @@ def run(
         resets,
         seed,
         reverse,
-        keep,
+        keep_c or keep_gates,
         train,
         recompute,
         backend,
     )
-    has_c = c0 is not None
-    return Result(h_seq, c_seq if keep and has_c else None, h_n, c_n if has_c else None)
+    has_c, has_reserve = c0 is not None, reserve.dim() == 3
+    if not keep_c:
+        c_seq = c_seq.detach() if keep_gates else None
+    gates = reserve.detach() if keep_gates and has_reserve else None
+    return Result(h_seq, c_seq if has_c else None, h_n, c_n if has_c else None, gates)
