@@ -87,25 +87,37 @@ class Built:
         named = {"x": self.x, "h0": self.h0, "c0": self.c0, **self.weights._asdict()}
         return {name: t for name, t in named.items() if t is not None}
 
-    def run(self, x: Tensor | None = None) -> Result:
+    def run(self, x: Tensor | None = None, *, recompute: bool = False) -> Result:
         """The package's answer, with the backend in force."""
         return recurrence(
             self.cell, self.x if x is None else x, self.h0, self.c0, self.weights, self.lengths,
             variant=self.variant, resets=self.resets, seed=self.seed, reverse=self.reverse, keep_c=self.keep_c,
+            recompute=recompute,
         )  # fmt: skip
 
     def check_values(self, result: Result) -> None:
         size = rms(self.expected[:4])
-        for name, got, expected in zip(Result._fields, result, self.expected, strict=False):
+        for name, got, expected in zip(Result._fields, result, self.expected[:4], strict=False):
             if got is None:
                 assert expected is None or (name == "c_seq" and not self.keep_c), f"{name} is missing"
             else:
                 assert_values(got, expected, name, size)
 
     def check_gradients(self, result: Result) -> None:
+        self.check_named(self.gradients(result), self.cotangents_of(result))
+
+    def check_named(self, got: dict[str, Tensor], cotangents: Run) -> None:
+        """Gradients by the names of `leaves` against back-propagation by hand."""
+        expected = self.expected_gradients(cotangents)
+        size = rms(expected.values())
+        for name, gradient in got.items():
+            assert_gradient(gradient, expected[name], name, size)
+
+    def gradients(self, result: Result) -> dict[str, Tensor]:
+        """Of every leaf, from all outputs that there are."""
         pairs = [
             (output, torch.from_numpy(cotangent).to(output.dtype))
-            for output, cotangent in zip(result, self.cotangents, strict=False)
+            for output, cotangent in zip(result, self.cotangents[:4], strict=False)
             if output is not None
         ]
         leaves = self.leaves()
@@ -113,20 +125,18 @@ class Built:
             [o for o, _ in pairs], list(leaves.values()), [c for _, c in pairs],
             allow_unused=True, materialize_grads=True,
         )  # fmt: skip
-        self.check_named(
-            dict(zip(leaves, got, strict=True)),
-            self.cotangents if result.c_seq is not None else self.cotangents._replace(c_seq=None),
-        )
+        return dict(zip(leaves, got, strict=True))
 
-    def check_named(self, got: dict[str, Tensor], cotangents: Run) -> None:
-        """Gradients by the names of `leaves` against back-propagation by hand."""
+    def cotangents_of(self, result: Result) -> Run:
+        """Those of the outputs that there are."""
+        return self.cotangents if result.c_seq is not None else self.cotangents._replace(c_seq=None)
+
+    def expected_gradients(self, cotangents: Run) -> dict[str, Any]:
+        """The oracle's, by the names of `leaves`."""
         back = run_backward(
             self.expected.tape, cotangents.h_seq, cotangents.h_n, cotangents.c_seq, cotangents.c_n
         )
-        expected = {"x": back.x, "h0": back.h0, "c0": back.c0, **back.params._asdict()}
-        size = rms(expected.values())
-        for name, gradient in got.items():
-            assert_gradient(gradient, expected[name], name, size)
+        return {"x": back.x, "h0": back.h0, "c0": back.c0, **back.params._asdict()}
 
 
 def can(backend: str, case: Case) -> bool:
@@ -137,6 +147,17 @@ def can(backend: str, case: Case) -> bool:
         plain = VARIANTS[case.get("variant", "plain")] == Variation() and case.get("resets", "none") == "none"
         return plain and case["cell"] != "gru_reset_before" and case["T"] > 0 and case["B"] > 0
     return True
+
+
+def runs() -> list[tuple[str, str]]:
+    """(backend, cell) of everything that runs non-empty batches of plain cells."""
+    filled = {"T": 1, "B": 1}
+    return [
+        (backend, cell)
+        for backend in ("naive", "aten", "native")
+        for cell in FACTORS["cell"]
+        if can(backend, {**filled, "cell": cell})
+    ]
 
 
 def make_lengths(kind: str, T: int, B: int, rng: np.random.Generator) -> np.ndarray | None:

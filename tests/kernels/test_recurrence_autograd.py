@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from kernel_cases import build
+from kernel_cases import build, runs
 
 from gatewise.kernels import backend
 
-CELLS = ["lstm", "lstm_projected", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"]
-RUNS = [(b, c) for b in ("naive", "aten") for c in CELLS if (b, c) != ("aten", "gru_reset_before")]
+RUNS = runs()
 every_run = pytest.mark.parametrize(("name", "cell"), RUNS)
 precisions = pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 raggedness = pytest.mark.parametrize("lengths", ["none", "unsorted", "long"])

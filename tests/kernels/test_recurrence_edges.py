@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from compare import array
-from kernel_cases import build
+from kernel_cases import build, runs
 
 from gatewise.kernels import backend
 
 CELLS = ["lstm", "lstm_projected", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"]
-RUNS = [(b, c) for b in ("naive", "aten") for c in CELLS if (b, c) != ("aten", "gru_reset_before")]
+RUNS = runs()
 every_run = pytest.mark.parametrize(("name", "cell"), RUNS)
 both_directions = pytest.mark.parametrize("reverse", [False, True])
 both_precisions = pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from kernel_cases import build
+from kernel_cases import build, runs
 from oracle import Run
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -12,8 +12,7 @@ from gatewise.kernels import Result, Weights, backend, recurrence
 BASE = {
     "T": 2, "B": 3, "I": 2, "H": 2, "dtype": torch.float64, "bias": True, "strides": "contiguous", "keep_c": True,
 }  # fmt: skip
-CELLS = ["lstm", "lstm_projected", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"]
-RUNS = [(b, c) for b in ("naive", "aten") for c in CELLS if (b, c) != ("aten", "gru_reset_before")]
+RUNS = runs()
 
 
 def example(cell, lengths, reverse, keep_c=True):
@@ -79,7 +78,7 @@ def test_one_output_alone_has_the_oracle_gradients(name, only):
         result = made.run()
     cotangents = {
         field: c if field == only else np.zeros_like(c)
-        for field, c in zip(Result._fields, made.cotangents, strict=False)
+        for field, c in zip(Result._fields, made.cotangents[:4], strict=False)
     }
     leaves = made.leaves()
     got = torch.autograd.grad(
