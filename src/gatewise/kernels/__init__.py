@@ -8,7 +8,7 @@ from torch import Tensor
 from gatewise.cells import PLAIN, Variant
 from gatewise.errors import UsageError
 from gatewise.kernels import operator
-from gatewise.kernels.naive import unroll
+from gatewise.kernels.naive import unroll_with_gates
 from gatewise.kernels.operator import needs_gradients
 from gatewise.kernels.random_bits import Stream, scales
 from gatewise.kernels.registry import Call, Choice, backend, choose, describe, forced, pick
@@ -25,6 +25,7 @@ __all__ = [
     "backend",
     "choose",
     "describe",
+    "dropped",
     "needs_gradients",
     "recurrence",
     "replay",
@@ -51,6 +52,7 @@ def recurrence(
     seed: Tensor | None = None,
     reverse: bool = False,
     keep_c: bool = False,
+    keep_gates: bool = False,
     recompute: bool = False,
 ) -> Result:
     """Run one layer in one direction over a sequence, with the backend that the registry chooses.
@@ -70,9 +72,12 @@ def recurrence(
             eval, where dropout does nothing and zoneout takes its expectation.
         reverse: run each row from its own last step to its first; outputs stand at their own time index.
         keep_c: return c_seq, with a gradient; else it may be None.
+        keep_gates: return the gates, without a gradient, and c_seq, where the backend has them in memory (PyTorch's
+            own kernels have not; a plain RNN's gate is h). Results and gradients stay the same, bit for bit. Not in
+            compiled code.
         recompute: keep no gates for the backward pass, which then runs the forward pass once more.
 
-    Returns: h_seq [T, B, P], c_seq [T, B, H] or None, h_n [B, P], c_n [B, H] or None.
+    Returns: h_seq [T, B, P], c_seq [T, B, H] or None, h_n [B, P], c_n [B, H] or None, gates [T, B, G*H] or None.
 
     Raises:
         UsageError: dtypes differ; the cell has not this variant; a forced backend cannot run the call.
@@ -86,10 +91,7 @@ def recurrence(
         if tensor is not None and tensor.dtype != weights.w_ih.dtype:
             raise UsageError(f"{name} is {tensor.dtype}; this layer's weights are {weights.w_ih.dtype}")
     with nullcontext() if dtype is None else torch.autocast(x.device.type, enabled=False):
-        p = variant.recurrent_dropout
-        if seed is not None and p and variant.recurrent_dropout_on == "weights":
-            kept = scales(p, seed, Stream.WEIGHTS, 0, like=weights.w_hh)
-            weights = weights._replace(w_hh=weights.w_hh * kept)
+        weights = dropped(weights, variant, seed)
         train = needs_gradients(x, h0, c0, weights)
         wanted = forced()
         if not torch.compiler.is_compiling():
@@ -99,11 +101,21 @@ def recurrence(
             )
             wanted = pick(call, wanted)
             if wanted == "naive":
-                return unroll(
-                    cell, x, h0, c0, weights, lengths,
-                    variant=steps, resets=resets, seed=seed, reverse=reverse,
+                result, gates = unroll_with_gates(
+                    cell, x, h0, c0, weights, lengths, variant=steps, resets=resets, seed=seed,
+                    reverse=reverse, keep_gates=keep_gates and not cell.startswith("rnn"),
                 )  # fmt: skip
+                return result._replace(gates=None if gates is None else gates.detach())
         return operator.run(
-            cell, x, h0, c0, weights, lengths, variant=variant, resets=resets, seed=seed,
-            reverse=reverse, keep=keep_c, train=train, recompute=recompute, backend=wanted,
+            cell, x, h0, c0, weights, lengths, variant=variant, resets=resets, seed=seed, reverse=reverse,
+            keep_c=keep_c, keep_gates=keep_gates and wanted == "native",
+            train=train, recompute=recompute, backend=wanted,
         )  # fmt: skip
+
+
+def dropped(weights: Weights, variant: Variant, seed: Tensor | None) -> Weights:
+    """The weights that a run with this seed reads: under dropout on weights, w_hh with its mask."""
+    p = variant.recurrent_dropout
+    if seed is None or not p or variant.recurrent_dropout_on != "weights":
+        return weights
+    return weights._replace(w_hh=weights.w_hh * scales(p, seed, Stream.WEIGHTS, 0, like=weights.w_hh))

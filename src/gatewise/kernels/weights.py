@@ -77,10 +77,12 @@ class Weights(NamedTuple):
 class Result(NamedTuple):
     """A run over a sequence.
 
-    Shape: h_seq [T, B, P], h_n [B, P]; c_seq [T, B, H] and c_n [B, H], None for cells without a cell state.
+    Shape: h_seq [T, B, P], h_n [B, P]; c_seq [T, B, H] and c_n [B, H], None for cells without a cell state; gates
+    [T, B, G*H] or None, activated, in the row order of the weights, zero beyond the lengths.
     """
 
     h_seq: Tensor
     c_seq: Tensor | None
     h_n: Tensor
     c_n: Tensor | None
+    gates: Tensor | None = None

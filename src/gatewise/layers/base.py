@@ -15,6 +15,7 @@ from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
 from gatewise.kernels import Choice, Weights, choose, describe, needs_gradients, recurrence
 from gatewise.layers.door import Batch, Door
+from gatewise.layers.passes import Pass, Watcher
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -42,6 +43,8 @@ class Recurrent(nn.Module):
     Attributes:
         variant: which variants of the cell run.
         recompute: the backward pass runs the forward pass once more instead of reading stored gates.
+        watchers: called with what happened in each call; while there are any, the kernels hand out their gates.
+            Compiled code calls none.
     """
 
     gate_count: ClassVar[int]  # of the plain cell
@@ -92,6 +95,7 @@ class Recurrent(nn.Module):
         self.proj_size = proj_size
         self.variant = variant
         self.recompute = recompute
+        self.watchers: list[Watcher] = []
         variant.check(self.cell, projected=proj_size > 0)
         self._make_parameters({"device": device, "dtype": dtype})
         self.reset_parameters()
@@ -205,20 +209,28 @@ class Recurrent(nn.Module):
         """All layers: output [T, B, D*P] and the final states, each [L*D, B, *]."""
         output = batch.x  # [T, B, I]
         final: list[tuple[Tensor, ...]] = []
+        watchers = [] if torch.compiler.is_compiling() else list(self.watchers)
+        passes: list[Pass] = []
         for layer in range(self.num_layers):
             if layer > 0:
                 output = F.dropout(output, self.dropout, self.training)
             outputs: list[Tensor] = []
             for direction in range(self.num_directions):
-                h0, *c0 = (s[layer * self.num_directions + direction] for s in batch.states)
+                h0, *rest = (s[layer * self.num_directions + direction] for s in batch.states)
+                c0, reverse = rest[0] if rest else None, direction == 1
+                weights, seed = self.weights(layer, reverse=reverse), self._draw_seed()
                 result = recurrence(
-                    self.cell, output, h0, c0[0] if c0 else None, self.weights(layer, reverse=direction == 1),
-                    batch.lengths, variant=self.variant, resets=batch.resets, seed=self._draw_seed(),
-                    reverse=direction == 1, recompute=self.recompute,
+                    self.cell, output, h0, c0, weights, batch.lengths,
+                    variant=self.variant, resets=batch.resets, seed=seed,
+                    reverse=reverse, keep_gates=bool(watchers), recompute=self.recompute,
                 )  # fmt: skip
+                if watchers:
+                    passes.append(Pass(layer, reverse, output, h0, c0, weights, seed, result))
                 outputs.append(result.h_seq)
                 final.append((result.h_n,) if result.c_n is None else (result.h_n, result.c_n))
             output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        for watch in watchers:
+            watch(batch, passes)
         return output, tuple(torch.stack(states) for states in zip(*final, strict=True))
 
     def _draw_seed(self) -> Tensor | None:
