@@ -53,7 +53,7 @@ def made(
         c=torch.tensor(memory) if is_lstm else None,
         c0=torch.tensor(start) if is_lstm else None,
         lengths=None if lengths is None else torch.tensor(lengths),
-        residual=residual,
+        replayed_residual=residual,
     )
 
 

@@ -86,20 +86,20 @@ def replay(
     first = last_steps(lengths, len(h)) if reverse and lengths is not None else None
     tensors = [x, h, h0, *weights.tensors()] + ([] if c0 is None else [c0])
     in_place = not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-    run = _Run(x, h, _shift(h, h0, first, reverse), first, c0, weights, reverse, in_place)
+    run = _Run(x, h, shifted(h, h0, first, reverse), first, c0, weights, reverse, in_place)
     mask = None if lengths is None else padding(lengths, len(h))
     with torch.autocast(x.device.type, enabled=False):
         return _READERS[cell](run, mask, keep_pre)
 
 
-def _shift(h: Tensor, h0: Tensor, first: Tensor | None, reverse: bool) -> Tensor:
+def shifted(h: Tensor, h0: Tensor, first: Tensor | None, reverse: bool) -> Tensor:
     """The state that each step started from: the previous one in the order of processing, h0 at the first."""
     if h.shape[0] == 0:
         return h
     if not reverse:
         return torch.cat([h0[None], h[:-1]])
-    shifted = torch.cat([h[1:], h0[None]])
-    return shifted if first is None else torch.where(first, h0, shifted)
+    before = torch.cat([h[1:], h0[None]])
+    return before if first is None else torch.where(first, h0, before)
 
 
 def _activate(run: _Run, pre: Tensor, functions: list[Callable[..., Tensor]], keep_pre: bool) -> Tensor:

@@ -1,7 +1,9 @@
 """What the LSTM's cell state and the GRU's hidden state have in common: memory as a sum of what was written.
 
 Both obey `m_t = keep_t⊙m_{t-1} + written_t`: the LSTM with keep = f, written = i⊙g on c; the GRU with keep =
-z, written = (1-z)⊙n on h. Everything in the ledger and in push follows from this one line, in float64 inside.
+z, written = (1-z)⊙n on h. Zoneout on c that lets a unit keep the share m of its old value makes it keep = m + (1-m)⊙f,
+written = (1-m)⊙i⊙g. Where a segment begins keep is 0. Everything in the ledger and in push follows from this one line,
+in float64 inside.
 """
 
 from typing import NamedTuple
@@ -34,15 +36,41 @@ def additive(lt: LayerTrace) -> Additive:
     if lt.cell == "lstm":
         if lt.c is None or lt.c0 is None:
             raise UsageError(f"{lt.label}: this trace holds no cell state")
-        keep, written, content, initial = lt.f, lt.i.double() * lt.g.double(), lt.c, lt.c0
+        written, content, initial = lt.i.double() * lt.g.double(), lt.c, lt.c0
+        kept = lt.kept("c")
+        if kept is not None:
+            written = (1 - kept) * written
     elif lt.cell in ("gru", "gru_reset_before"):
-        keep, written, content, initial = lt.z, (1 - lt.z.double()) * lt.n.double(), lt.h, lt.h0
+        written, content, initial = (1 - lt.z.double()) * lt.n.double(), lt.h, lt.h0
     else:
         raise UsageError(
             f"{lt.label}: a plain RNN ({lt.cell}) keeps no sum of what it wrote, so it has no ledger; "
             "an LSTM or a GRU has one"
         )
-    return Additive(keep.double(), written, content.double(), initial.double())
+    keep = kept_by_step(lt)
+    if lt.borders is not None:
+        keep = keep.masked_fill(lt.borders[..., None], 0)
+    return Additive(keep, written, content.double(), initial.double())
+
+
+def kept_by_step(lt: LayerTrace) -> Tensor:
+    """The share of its memory that each step of an LSTM or GRU lets stand, [T, B, H] float64; borders are left out.
+
+    f or z, with zoneout on c `m + (1-m)⊙f`; zero beyond the lengths.
+    """
+    f, kept = (lt.f if lt.cell == "lstm" else lt.z).double(), lt.kept("c")
+    if kept is None:
+        return f
+    return (kept + (1 - kept) * f).masked_fill(~lt.valid()[..., None], 0)
+
+
+def refuse_zoned_h(lt: LayerTrace) -> None:
+    """Raise a UsageError where h_t also holds what earlier steps read, so that who reads h_t does not read c_t."""
+    if lt.variant.zoneout[1]:
+        raise UsageError(
+            f"{lt.label}: zoneout={lt.variant.zoneout} keeps units of h, so h is not what the gates read of the "
+            "memory, and no reading of h can be shared out over its writes; the ledger and retention can be read"
+        )
 
 
 def read_back(lt: LayerTrace, keep: Tensor, reading: Tensor) -> tuple[Tensor, Tensor]:

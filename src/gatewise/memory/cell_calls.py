@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import UsageError
+from gatewise.memory.building import Ran
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.modules import Opened
-from gatewise.memory.opening import open_direction
+from gatewise.memory.opening import open_replayed
 
 
 @dataclass
@@ -66,7 +67,8 @@ class CellCalls:
                 "calls, so its gates can no longer be read"
             )
         x, h = torch.stack(chain.x), torch.stack(chain.h)  # [T, B, I], [T, B, H]
-        return [open_direction(self._opened, x, h, chain.h0, chain.c0, keep_pre=self._keep_pre)]
+        ran = Ran(0, False, x, h, chain.h0, chain.c0, self._opened.weights(0))
+        return [open_replayed(self._opened, ran, keep_pre=self._keep_pre)]
 
     def _versions(self) -> list[int]:
         weights = self._opened.weights(0).tensors()

@@ -30,7 +30,7 @@ def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor
     `dh_t = direct_t + z_{t+1}⊙dh_{t+1}`. Within the layer: what the layers above hand down is direct to it, in full.
 
     The model runs once, in the mode that it is in; its `.grad`s stay as they are, its weights need not require
-    gradients. Steps are swept in float64 over gates replayed from the layer's output. A plain RNN, a GRU of both
+    gradients. Steps are swept in float64 over the recorded gates. A plain RNN, a GRU of both
     kinds, projections, lengths and packed input are taken; cells that are called step by step are not followed.
 
     Args:
@@ -43,14 +43,16 @@ def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor
         `.dh`, `.dc`, `.highway` and `.profile("h" | "c" | "highway")`.
 
     Raises:
-        UsageError: no recurrent layer, or one that cannot be opened; dropout between layers in training mode; a
-            loss that is no single number or depends on no layer.
+        UsageError: no recurrent layer, or one that cannot be opened; a variant of the cell, or resets; dropout between
+            layers in training mode; a loss that is no single number or depends on no layer.
 
     Source:
         Werbos 1990, "Backpropagation through time"; Greff et al. 2017, "LSTM: a search space odyssey", appendix A;
         Hochreiter & Schmidhuber 1997, section 3, for the highway ("constant error carousel").
     """
     output, modules, calls = run_in_graph(model, inputs)
+    for call in calls:
+        _refuse(call)
     with torch.inference_mode(False), torch.enable_grad():
         loss = loss_fn(output)
     _check(loss)
@@ -73,6 +75,17 @@ def _check(loss: Any) -> None:
     if loss.numel() != 1:
         raise UsageError(
             f"loss_fn returned shape {tuple(loss.shape)}; it must return one number, such as the mean"
+        )
+
+
+def _refuse(call: CaughtCall) -> None:
+    lt, module = call.traces[0], call.opened.module
+    variant = module.variant if call.opened.hands_out_gates and module.training else lt.variant
+    what = variant.names[0] if variant.names else None if lt.borders is None else "resets"
+    if what is not None:
+        raise UsageError(
+            f"{call.opened.label}: gradients are followed through plain cells, and this call has {what}; "
+            "the gates, the ledger and push of it can be read"
         )
 
 

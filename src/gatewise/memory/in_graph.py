@@ -7,6 +7,7 @@ layer. The recurrence inside the layer's one operation is not in it.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import torch
@@ -16,11 +17,14 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gatewise.errors import UsageError
 from gatewise.kernels.weights import Weights
+from gatewise.layers.door import Batch
+from gatewise.layers.passes import Pass
 from gatewise.memory.layer_call import read_call, time_first
 from gatewise.memory.modules import Opened, find
 from gatewise.memory.opening import open_call
 from gatewise.memory.places import Key
 from gatewise.memory.trace import CallTrace
+from gatewise.memory.watching import open_passes, watched
 
 
 class Direct(NamedTuple):
@@ -113,7 +117,7 @@ def run_in_graph(model: nn.Module, inputs: Any) -> tuple[Any, list[Opened], list
     calls: list[CaughtCall] = []
     with ExitStack() as hooks:
         for opened in layers:
-            hooks.callback(_watch(opened, calls).remove)
+            _watch(opened, calls, hooks)
         with _graph(layers):
             if isinstance(inputs, Mapping):
                 result = model(**inputs)
@@ -139,7 +143,9 @@ def direct_gradients(of: Tensor, calls: list[CaughtCall]) -> list[Direct | None]
 def _graph(layers: list[Opened]) -> Iterator[None]:
     """A graph is recorded, also inside `no_grad` and `inference_mode`."""
     # cuDNN has a backward pass only for what ran in training mode; PyTorch's own kernels have one for both.
-    in_eval = any(o.is_torch and not o.module.training and o.weights(0).w_ih.is_cuda for o in layers)
+    in_eval = any(
+        not o.hands_out_gates and not o.module.training and o.weights(0).w_ih.is_cuda for o in layers
+    )
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -148,20 +154,33 @@ def _graph(layers: list[Opened]) -> Iterator[None]:
         yield
 
 
-def _watch(opened: Opened, calls: list[CaughtCall]) -> Any:
-    def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+def _watch(opened: Opened, calls: list[CaughtCall], hooks: ExitStack) -> None:
+    handed: dict[int, tuple[Tensor, CallTrace]] = {}  # by thread, from inside a call to its end
+
+    def see(batch: Batch, passes: list[Pass]) -> None:
+        rows = None if batch.packed is None else batch.packed.unsorted_indices
         with torch.no_grad():
-            call = read_call(opened, args, kwargs, result)
-            traces = CallTrace(open_call(opened, call, None, keep_pre=False))
+            x = batch.x if rows is None else batch.x.index_select(1, rows)
+            handed[get_ident()] = x, CallTrace(open_passes(opened, batch, passes))
+
+    def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+        if opened.hands_out_gates:
+            x, traces = handed.pop(get_ident())
+        else:
+            with torch.no_grad():
+                call = read_call(opened, args, kwargs, result)
+                x, traces = call.x, CallTrace(open_call(opened, call, None, keep_pre=False))
+        packed = next((t for t in (*args, *kwargs.values()) if isinstance(t, PackedSequence)), None)
         places: list[GradientEdge] = []
         caught = _catch(result, places)
-        calls.append(
-            CaughtCall(opened, call.x.detach().clone(), traces, _weights(opened), call.packed, places)
-        )
+        calls.append(CaughtCall(opened, x.detach().clone(), traces, _weights(opened), packed, places))
         return caught
 
+    if opened.hands_out_gates:
+        hooks.enter_context(watched(opened.module, see))
     # Before the hooks that stand there already: they may change the result.
-    return opened.module.register_forward_hook(after, prepend=True, with_kwargs=True)
+    hook = opened.module.register_forward_hook(after, prepend=True, with_kwargs=True)
+    hooks.callback(hook.remove)
 
 
 def _weights(opened: Opened) -> dict[Key, Weights]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.errors import UsageError
 from gatewise.memory.layer_trace import LayerTrace
+from gatewise.memory.masks import Masks
 
 
 def join(parts: list[LayerTrace]) -> LayerTrace:
@@ -18,6 +19,7 @@ def join(parts: list[LayerTrace]) -> LayerTrace:
     """
     for n, (before, after) in enumerate(pairwise(parts)):
         _check_continues(n, before, after)
+    _check_masks(parts)
     head, last = parts[0], parts[-1]
     steps_before = sum(lt.h.shape[0] for lt in parts[:-1])
     start = last if head.reverse else head
@@ -35,8 +37,34 @@ def join(parts: list[LayerTrace]) -> LayerTrace:
         lengths=None if last.lengths is None else last.lengths + steps_before,
         w_hr=head.w_hr,
         source=head.source,
-        residual=max(lt.residual for lt in parts),
+        variant=head.variant,
+        borders=_borders(parts),
+        masks=None if head.masks is None else Masks(_masks(parts, "c"), _masks(parts, "h")),
+        norm_c=head.norm_c,
+        norm_c_bias=head.norm_c_bias,
+        replayed_residual=max(lt.residual for lt in parts) if head.source == "replay" else None,
     )
+
+
+def _borders(parts: list[LayerTrace]) -> Tensor | None:
+    if all(lt.borders is None for lt in parts):
+        return None
+    return torch.cat([torch.zeros_like(lt.valid()) if lt.borders is None else lt.borders for lt in parts])
+
+
+def _masks(parts: list[LayerTrace], state: str) -> Tensor | None:
+    found = [getattr(lt.masks, state) for lt in parts]
+    return None if found[0] is None else torch.cat(found)
+
+
+def _check_masks(parts: list[LayerTrace]) -> None:
+    """One training, one eval: what they have in place of each other's masks is not the same."""
+    for n, (before, after) in enumerate(pairwise(parts)):
+        if before.variant != after.variant or (before.masks is None) != (after.masks is None):
+            raise UsageError(
+                f"{before.label}: call {n} and call {n + 1} did not run in the same mode (training or eval), so they "
+                "cannot be joined"
+            )
 
 
 def _check_continues(n: int, before: LayerTrace, after: LayerTrace) -> None:

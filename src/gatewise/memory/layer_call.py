@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from gatewise.errors import UsageError
 from gatewise.memory.modules import Opened
 
 
 @dataclass(frozen=True)
 class LayerCall:
-    """A call of a layer.
+    """A call of a torch.nn layer.
 
     Attributes:
         x: [T, B, I], rows in the caller's order.
@@ -33,15 +31,9 @@ class LayerCall:
 
 
 def read_call(opened: Opened, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> LayerCall:
-    """The call that a forward hook of the module saw.
-
-    Raises:
-        UsageError: the sequence was reset inside, which a replay cannot see.
-    """
-    given = dict(zip(("x", "hx", "lengths", "resets"), args, strict=False)) | kwargs
-    x = given["x"] if given.get("x") is not None else given["input"]
-    if given.get("resets") is not None:
-        raise UsageError(f"{opened.label}: a call with resets inside the sequence cannot be recorded")
+    """The call that a forward hook of the module saw."""
+    given = dict(zip(("input", "hx"), args, strict=False)) | kwargs
+    x = given["input"]
     if isinstance(x, PackedSequence):
         padded, lengths = pad_packed_sequence(x)
         output, _ = pad_packed_sequence(result[0])
@@ -51,10 +43,7 @@ def read_call(opened: Opened, args: tuple[Any, ...], kwargs: dict[str, Any], res
     first = opened.module.batch_first and batched
     x, output = (time_first(t, batched, first) for t in (x, result[0]))
     h0, c0 = _states(opened, given.get("hx"), x, batched)
-    lengths = given.get("lengths")
-    if lengths is not None:
-        lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device).reshape(-1)
-    return LayerCall(x, output, h0, c0, lengths, None)
+    return LayerCall(x, output, h0, c0, None, None)
 
 
 def time_first(tensor: Tensor, batched: bool, batch_first: bool) -> Tensor:

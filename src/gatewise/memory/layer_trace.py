@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from gatewise.cells import PLAIN, Variant
+from gatewise.memory.masks import DrawnMasks, Masks
 from gatewise.memory.places import Key as Key
 from gatewise.memory.places import Placed
+from gatewise.memory.states import residual_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +27,8 @@ class LayerTrace(Placed):
         layer: index of the layer in its module.
         direction: "forward" or "reverse".
         cell: "lstm", "gru", "gru_reset_before", "rnn_tanh" or "rnn_relu".
-        gates: activated gates by name, each [T, B, H]: i, f, g, o of an LSTM; r, z, n of a GRU; none of a
-            plain RNN, whose only row block is h itself.
+        gates: activated gates by name, each [T, B, H]: i, f, g, o of an LSTM (g after its dropout, i = 1 - f where
+            they are coupled); r, z, n of a GRU; none of a plain RNN, whose only row block is h itself.
         h: hidden states [T, B, P].
         h0: initial hidden state [B, P].
         c: cell states [T, B, H] of an LSTM, else None.
@@ -33,7 +37,11 @@ class LayerTrace(Placed):
         lengths: [B] int64 valid steps of each row; None: all T.
         w_hr: projection [P, H], or None.
         source: "kernel" (the layer handed its gates out) or "replay" (read from its output).
-        residual: largest difference between the h that the gates give and the layer's own h.
+        variant: of the cell, as far as this call had it (no dropout in eval).
+        borders: bool [T, B], True where the layer started a step from zeros, a new segment; None: nowhere.
+        masks: of zoneout in training, else None.
+        norm_c, norm_c_bias: [H] of layer normalisation's read, or None.
+        replayed_residual: `residual` as the replay found it; None: not known yet.
     """
 
     path: str
@@ -49,7 +57,12 @@ class LayerTrace(Placed):
     lengths: Tensor | None = None
     w_hr: Tensor | None = None
     source: Literal["kernel", "replay"] = "replay"
-    residual: float = 0.0
+    variant: Variant = PLAIN
+    borders: Tensor | None = None
+    masks: Masks | DrawnMasks | None = None
+    norm_c: Tensor | None = None
+    norm_c_bias: Tensor | None = None
+    replayed_residual: float | None = None
 
     def __getattr__(self, name: str) -> Tensor:
         # Only reached for what is no field. Dunder look-ups (copy, pickle) must not touch the fields.
@@ -66,6 +79,22 @@ class LayerTrace(Placed):
                 )
         has = ", ".join([*self.gates, "h"] + (["c"] if self.c is not None else []))
         raise AttributeError(f"{self.label} is a {self.cell} and has no {name}; it has {has}")
+
+    @cached_property
+    def residual(self) -> float:
+        """Largest difference between the h that the gates give and the layer's own; found when first asked for."""
+        return residual_of(self) if self.replayed_residual is None else self.replayed_residual
+
+    def kept(self, state: Literal["c", "h"]) -> Tensor | float | None:
+        """The share of its old value that zoneout let each unit keep at each step; None without zoneout on `state`.
+
+        In training 0 or 1 in the trace's dtype, [T, B, *]; in eval the same number everywhere.
+        """
+        p = self.variant.zoneout[("c", "h").index(state)]
+        if not p:
+            return None
+        mask = None if self.masks is None else getattr(self.masks, state)
+        return p if mask is None else mask.to(self.h.dtype)
 
     @property
     def content_shape(self) -> tuple[int, int, int]:

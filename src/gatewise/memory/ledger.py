@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import UsageError
-from gatewise.memory.additive import additive, at_steps, finite_max, one_hot, read_back
+from gatewise.memory.additive import additive, at_steps, finite_max, kept_by_step, one_hot, read_back
 from gatewise.memory.layer_trace import LayerTrace
 
 
@@ -30,7 +30,8 @@ def retention(lt: LayerTrace, at: int | Tensor = -1) -> Tensor:
     """R[at, s], the share of what stood in memory at step s that is still there at step `at`.
 
     `R[t, s] = Π_{r=s+1..t} f_r` (GRU: z in place of f); 1 at s = t, 0 after it. In the reverse direction
-    later means a smaller time index.
+    later means a smaller time index. Zoneout on c that keeps the share m of a unit's old value at step r (in training 0
+    or 1, in eval its probability) has m_r + (1-m_r)⊙f_r in place of f_r. R is 0 over the beginning of a segment.
 
     Args:
         lt: an LSTM or GRU trace.
@@ -51,8 +52,9 @@ def retention(lt: LayerTrace, at: int | Tensor = -1) -> Tensor:
 def ledger(lt: LayerTrace, at: int | Tensor = -1) -> Ledger:
     """Memory at step `at` (c of an LSTM, h of a GRU) as the sum of what each step wrote into it.
 
-    LSTM: `c_t = Σ_s R[t,s]⊙i_s⊙g_s + R[t,0]⊙c_0`. GRU: `h_t = Σ_s R[t,s]⊙(1-z_s)⊙n_s + R[t,0]⊙h_0`. The sums
-    are taken in float64. Arguments and errors as in `retention`.
+    LSTM: `c_t = Σ_s R[t,s]⊙i_s⊙g_s + R[t,0]⊙c_0`. GRU: `h_t = Σ_s R[t,s]⊙(1-z_s)⊙n_s + R[t,0]⊙h_0`. Under zoneout on
+    c, R and what is written are those of `retention`; what was there before a segment began is exactly 0. The sums are
+    taken in float64. Arguments and errors as in `retention`.
     """
     memory = additive(lt)
     steps = at_steps(lt, at)  # [B, 1 | H]
@@ -68,22 +70,26 @@ def ledger(lt: LayerTrace, at: int | Tensor = -1) -> Ledger:
 
 
 def memory_age(lt: LayerTrace, at: int | Tensor = -1) -> Tensor:
-    """The mean age of what a GRU holds at step `at`, in steps: `Σ_s (t-s) w_s`, [B, H].
+    """The mean age of what a GRU or a coupled LSTM holds at step `at`, in steps: `Σ_s (t-s) w_s`, [B, H].
 
-    The weights `w_s = (1-z_s) Π_{r>s} z_r` with the initial state's `w_0 = Π z_r` are shares that sum to 1;
-    the initial state counts as written one step before the first.
+    The weights `w_s = (1-z_s) Π_{r>s} z_r` with the initial state's `w_0 = Π z_r` are shares that sum to 1 (coupled
+    LSTM: f in place of z); the initial state counts as written one step before the first, and so do the zeros that a
+    segment begins with.
 
     Raises:
-        UsageError: not a GRU; a step that a row does not have.
+        UsageError: neither a GRU nor a coupled LSTM; a step that a row does not have.
     """
-    if lt.cell not in ("gru", "gru_reset_before"):
-        raise UsageError(f"{lt.label}: the mean age of memory is defined for a GRU, not for a {lt.cell}")
+    if lt.cell not in ("gru", "gru_reset_before") and not lt.variant.coupled:
+        raise UsageError(
+            f"{lt.label}: the mean age of memory is defined for a GRU and a coupled LSTM, not for a {lt.cell}"
+        )
     steps = at_steps(lt, at)  # [B, 1 | H]
-    keep = lt.z.double()
+    let_stand, keep = kept_by_step(lt), additive(lt).keep
     shares, share0 = read_back(lt, keep, one_hot(lt, steps).expand(keep.shape))
     index = torch.arange(keep.shape[0], device=keep.device)[:, None, None]
     age = (index - steps) if lt.reverse else (steps - index)  # [T, B, 1 | H]
     first = lt.first_steps()[:, None]
     age0 = ((first - steps) if lt.reverse else steps) + 1  # [B, 1 | H]
-    total = (shares * (1 - keep) * age.clamp(min=0)).sum(0) + share0 * age0.clamp(min=0)
+    written = (1 - let_stand) * age.clamp(min=0) + (let_stand - keep) * (age + 1).clamp(min=0)
+    total = (shares * written).sum(0) + share0 * age0.clamp(min=0)
     return total.to(lt.h.dtype)

@@ -36,8 +36,9 @@ class Opened:
         return isinstance(self.module, LAYERS)
 
     @property
-    def is_torch(self) -> bool:
-        return isinstance(self.module, TORCH_LAYERS + TORCH_CELLS)
+    def hands_out_gates(self) -> bool:
+        """Whether it is a layer of ours, which can be watched."""
+        return isinstance(self.module, Recurrent)
 
     @property
     def cell(self) -> str:
@@ -58,6 +59,8 @@ class Opened:
 
     def weights(self, layer: int, reverse: bool = False) -> Weights:
         """The weights that the module uses now; read at each call, so that no change of them goes unseen."""
+        if isinstance(self.module, Recurrent):
+            return self.module.weights(layer, reverse=reverse)
         end = (f"_l{layer}" + ("_reverse" if reverse else "")) if self.is_layer else ""
         w_ih, w_hh = (getattr(self.module, name + end) for name in ("weight_ih", "weight_hh"))
         rest = (getattr(self.module, name + end, None) for name in ("bias_ih", "bias_hh", "weight_hr"))
@@ -88,10 +91,6 @@ def _refuse(label: str, module: nn.Module) -> None:
     base = next((b for b in type(module).__mro__ if b.__module__.startswith("torch.ao.nn.quantiz")), None)
     if base is not None and base.__name__ in NAMES:
         raise UsageError(f"{label} is a quantised {base.__name__}, which cannot be opened")
-    if isinstance(module, Recurrent) and not module.variant.plain:
-        raise UsageError(
-            f"{label} is a {type(module).__name__} with {' and '.join(module.variant.names)}, which cannot be recorded"
-        )
     for known in LAYERS + CELLS:
         if isinstance(module, known) and type(module).forward is not known.forward:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""A finished call of a recurrent module, opened layer by layer.
+"""A finished call of a torch.nn layer, opened by replay.
 
 The output of a module is its top layer's; the layers below it are run once more for theirs.
 """
@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from gatewise.cells.catalogue import CELLS
 from gatewise.errors import UsageError
-from gatewise.kernels import recurrence, replay
-from gatewise.kernels.weights import Weights
+from gatewise.kernels import replay
+from gatewise.memory.building import Ran, Seen, build
 from gatewise.memory.layer_call import LayerCall
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.modules import Opened
@@ -24,7 +23,7 @@ MISMATCH = 1e-2  # a residual above this share of the largest |h| is no rounding
 
 
 def open_call(opened: Opened, call: LayerCall, rng_state: Tensor | None, keep_pre: bool) -> list[LayerTrace]:
-    """Every layer and direction of one call.
+    """Every layer and direction of one call of a torch.nn layer.
 
     Args:
         rng_state: the CPU generator's state before the call, where the call drew dropout masks.
@@ -39,7 +38,7 @@ def open_call(opened: Opened, call: LayerCall, rng_state: Tensor | None, keep_pr
             torch.set_rng_state(rng_state)
             traces = _open_layers(opened, call, keep_pre)
     for lt in traces:
-        _check(lt, drew_masks=rng_state is not None)
+        check_residual(lt, drew_masks=rng_state is not None)
     return traces
 
 
@@ -59,59 +58,24 @@ def _open_layer(
     opened: Opened, call: LayerCall, layer: int, x: Tensor, output: Tensor, keep_pre: bool
 ) -> list[LayerTrace]:
     directions = 2 if opened.module.bidirectional else 1
-    return [
-        open_direction(
-            opened,
-            x,
-            h,
-            call.h0[layer * directions + d],
-            None if call.c0 is None else call.c0[layer * directions + d],
-            call.lengths,
-            place=(layer, d == 1),
-            keep_pre=keep_pre,
-        )
-        for d, h in enumerate(output.chunk(directions, dim=-1))
-    ]
+    traces = []
+    for d, h in enumerate(output.chunk(directions, dim=-1)):
+        k = layer * directions + d
+        c0 = None if call.c0 is None else call.c0[k]
+        ran = Ran(layer, d == 1, x, h, call.h0[k], c0, opened.weights(layer, d == 1), call.lengths)
+        traces.append(open_replayed(opened, ran, keep_pre=keep_pre))
+    return traces
 
 
-def open_direction(
-    opened: Opened,
-    x: Tensor,
-    h: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    lengths: Tensor | None = None,
-    *,
-    place: tuple[int, bool] = (0, False),
-    keep_pre: bool = False,
-) -> LayerTrace:
-    """One layer in one direction, from its input and output; `place` is (layer, reverse).
-
-    The trace keeps `h` and copies of the rest, so that a user may change the states in place afterwards.
-    """
-    layer, reverse = place
-    weights = opened.weights(layer, reverse)
-    seen = replay(opened.cell, x, h, h0, c0, weights, lengths, reverse=reverse, keep_pre=keep_pre)
-    dtype = seen.gates.dtype
-    names = CELLS[opened.cell].gates
-    gates = dict(zip(names, seen.gates.chunk(len(names), dim=-1), strict=True))
-    gates.pop("h", None)  # the only row block of a plain RNN is h itself
-    pre = {} if seen.pre is None else dict(zip(names, seen.pre.chunk(len(names), dim=-1), strict=True))
-    return LayerTrace(
-        path=opened.path,
-        layer=layer,
-        direction="reverse" if reverse else "forward",
-        cell=opened.cell,
-        gates=gates,
-        h=h.to(dtype),
-        h0=h0.to(dtype, copy=True),
-        c=seen.c_seq,
-        c0=None if c0 is None else c0.to(dtype, copy=True),
-        pre=pre,
-        lengths=None if lengths is None else lengths.clone(),
-        w_hr=None if weights.w_hr is None else weights.w_hr.to(dtype, copy=True),
-        source="replay",
-        residual=float(seen.residual),
+def open_replayed(opened: Opened, ran: Ran, *, keep_pre: bool = False, copy_h: bool = False) -> LayerTrace:
+    """One layer in one direction of a plain cell, from its input and output."""
+    seen = replay(
+        opened.cell, ran.x, ran.h, ran.h0, ran.c0, ran.weights, ran.lengths,
+        reverse=ran.reverse, keep_pre=keep_pre,
+    )  # fmt: skip
+    gates = None if opened.cell.startswith("rnn") else seen.gates  # a plain RNN's only row block is h itself
+    return build(
+        opened, ran, Seen(gates, seen.pre, seen.c_seq, "replay", float(seen.residual)), copy_h=copy_h
     )
 
 
@@ -121,29 +85,8 @@ def _run_layer(opened: Opened, call: LayerCall, layer: int, x: Tensor) -> Tensor
     rows = slice(layer * directions, (layer + 1) * directions)
     h0, c0 = call.h0[rows], None if call.c0 is None else call.c0[rows]
     weights = [opened.weights(layer, reverse=d == 1) for d in range(directions)]
-    if opened.is_torch:
-        return _run_torch(opened, call.packed, x, h0, c0, weights)
-    return torch.cat(
-        [
-            recurrence(
-                opened.cell, x, h0[d], None if c0 is None else c0[d], w, call.lengths, reverse=d == 1
-            ).h_seq
-            for d, w in enumerate(weights)
-        ],
-        dim=-1,
-    )
-
-
-def _run_torch(
-    opened: Opened,
-    packed: PackedSequence | None,
-    x: Tensor,
-    h0: Tensor,
-    c0: Tensor | None,
-    weights: list[Weights],
-) -> Tensor:
     function, flat = _FUNCTIONS[opened.cell], [t for w in weights for t in w.tensors()]
-    training, both = opened.module.training, len(weights) == 2
+    training, both, packed = opened.module.training, directions == 2, call.packed
     how = (flat, weights[0].b_ih is not None, 1, 0.0, training, both)
     with warnings.catch_warnings():
         # cuDNN remarks that the weights of one layer are not one block of memory.
@@ -173,16 +116,12 @@ def _drop(opened: Opened, call: LayerCall, output: Tensor) -> Tensor:
     p, packed = opened.module.dropout, call.packed
     if packed is None:
         return dropout(output, p, training=True)
-    if opened.is_torch:
-        data = dropout(_packed_like(packed, output).data, p, training=True)
-        return pad_packed_sequence(packed._replace(data=data))[0]
-    order, inverse = packed.sorted_indices, packed.unsorted_indices
-    if order is None or inverse is None:
-        return dropout(output, p, training=True)
-    return dropout(output.index_select(1, order), p, training=True).index_select(1, inverse)
+    data = dropout(_packed_like(packed, output).data, p, training=True)
+    return pad_packed_sequence(packed._replace(data=data))[0]
 
 
-def _check(lt: LayerTrace, *, drew_masks: bool) -> None:
+def check_residual(lt: LayerTrace, *, drew_masks: bool = False) -> None:
+    """Warn, or raise where dropout masks were drawn again, unless replayed gates give the layer's own h."""
     scale = max(1.0, float(lt.h.detach().abs().max())) if lt.h.numel() else 1.0
     if lt.residual <= MISMATCH * scale or lt.residual != lt.residual:  # NaN: the model's own
         return

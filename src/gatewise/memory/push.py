@@ -9,22 +9,34 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.cells.layer_norm import EPSILON
 from gatewise.errors import UsageError
-from gatewise.memory.additive import Additive, additive, at_steps, finite_max, one_hot, read_back
+from gatewise.memory.additive import (
+    Additive,
+    additive,
+    at_steps,
+    finite_max,
+    one_hot,
+    read_back,
+    refuse_zoned_h,
+)
 from gatewise.memory.layer_trace import LayerTrace
+from gatewise.memory.states import seen_of_c
 
 
 class PushLedger(NamedTuple):
-    """An answer as a sum over steps: push.sum(0) + initial = readout (the bias of the head apart).
+    """An answer as a sum over steps: push.sum(0) + initial + bias = readout (the bias of the head apart).
 
     Shape: push [T, B]; initial [B], what the initial state pushed; readout [B] = Σ_t (a_t⊙v)·h_t, computed
-    directly. residual: the largest difference between the two.
+    directly; bias [B], what the read's own bias adds under layer_norm, else 0. residual: the largest difference between
+    the two.
     """
 
     push: Tensor
     initial: Tensor
     readout: Tensor
     residual: float
+    bias: Tensor
 
 
 def held(lt: LayerTrace, weights: Tensor | None = None) -> Tensor:
@@ -44,8 +56,9 @@ def held(lt: LayerTrace, weights: Tensor | None = None) -> Tensor:
         written.
 
     Raises:
-        UsageError: a plain RNN; weights of another shape, or negative.
+        UsageError: a plain RNN; zoneout on h; weights of another shape, or negative.
     """
+    refuse_zoned_h(lt)
     memory = additive(lt)
     a = _reading_weights(lt, weights)  # [T, B, 1 | P]
     if (a < 0).any():
@@ -71,13 +84,16 @@ def push_ledger(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Pu
     `push_s = Σ_j written_s⊙Q_s` with `Q_s = q_s + f_{s+1}⊙Q_{s+1}` and `q_t = a_t⊙v⊙o_t⊙tanh(c_t)/c_t`; GRU:
     `q_t = a_t⊙v` and z in place of f; projection: `W_hr^T (a_t⊙v)` in place of `a_t⊙v`.
 
+    Under layer_norm the read is `o⊙tanh(u)` of `u = n⊙(c - mean c)/σ + b`. With σ as it was, u is linear in c, so with
+    `p = a_t⊙v⊙o_t⊙tanh(u_t)/u_t`: `q_t = (n⊙p - mean(n⊙p))/σ_t`, and `Σ_t Σ_j p⊙b` belongs to no step: the bias.
+
     Args:
         lt: an LSTM or GRU trace.
         weights: a as in `held`; may be negative here.
         direction: v [P], or [B, P], a different one for each row.
 
     Raises:
-        UsageError: a plain RNN; a wrong shape.
+        UsageError: a plain RNN; zoneout on h; a wrong shape.
     """
     read = reach(lt, weights, direction)
     memory, v = read.memory, read.direction
@@ -87,16 +103,16 @@ def push_ledger(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Pu
     from_h0 = torch.where(unread, (lt.h0.double() * v).sum(-1), 0.0)
     initial = (read.initial * memory.initial).sum(-1) + from_h0  # [B]
     readout = (read.reading * lt.h.double()).sum((0, 2)) + from_h0
-    residual = finite_max(pushed.sum(0) + initial - readout)
+    residual = finite_max(pushed.sum(0) + initial + read.bias - readout)
     dtype = lt.h.dtype
-    return PushLedger(pushed.to(dtype), initial.to(dtype), readout.to(dtype), residual)
+    return PushLedger(pushed.to(dtype), initial.to(dtype), readout.to(dtype), residual, read.bias.to(dtype))
 
 
 class Reach(NamedTuple):
     """What a write is worth to the answer; all float64.
 
     Shape: reach Q [T, B, H]; initial, the same for the initial state, [B, H]; reading a⊙v [T, B, P], zero beyond the
-    lengths; direction v [P] or [B, P].
+    lengths; direction v [P] or [B, P]; bias [B], what is read of no write.
     """
 
     memory: Additive
@@ -104,10 +120,12 @@ class Reach(NamedTuple):
     initial: Tensor
     reading: Tensor
     direction: Tensor
+    bias: Tensor
 
 
 def reach(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Reach:
     """`Q_s = q_s + f_{s+1}⊙Q_{s+1}` of `push_ledger`, which has the arguments and errors."""
+    refuse_zoned_h(lt)
     memory = additive(lt)
     batch, size = lt.h.shape[1:]
     if direction.shape not in ((size,), (batch, size)):
@@ -117,12 +135,21 @@ def reach(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Reach:
         )
     v = direction.to(lt.h.device, torch.float64)
     reading = _reading_weights(lt, weights) * v  # [T, B, P]
-    if lt.cell == "lstm":
-        of_memory = reading if lt.w_hr is None else reading @ lt.w_hr.double()  # [T, B, H]
-        of_memory = of_memory * lt.o.double() * _tanh_ratio(memory.content)
-    else:
-        of_memory = reading
-    return Reach(memory, *read_back(lt, memory.keep, of_memory), reading, v)
+    of_memory, bias = _through_the_read(lt, reading) if lt.cell == "lstm" else (reading, None)
+    bias = reading.new_zeros(batch) if bias is None else bias
+    return Reach(memory, *read_back(lt, memory.keep, of_memory), reading, v, bias)
+
+
+def _through_the_read(lt: LayerTrace, reading: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What a reading [T, B, P] of an LSTM's h is as a reading q of c, [T, B, H], and the bias [B] that it leaves."""
+    of_read = reading if lt.w_hr is None else reading @ lt.w_hr.double()  # [T, B, H]
+    of_read = of_read * lt.o.double() * _tanh_ratio(seen_of_c(lt, torch.float64))
+    if lt.norm_c is None or lt.c is None:
+        return of_read, None
+    scaled = of_read * lt.norm_c.double()
+    deviation = (lt.c.double().var(-1, correction=0, keepdim=True) + EPSILON).sqrt()
+    bias = None if lt.norm_c_bias is None else (of_read * lt.norm_c_bias.double()).sum((0, 2))
+    return (scaled - scaled.mean(-1, keepdim=True)) / deviation, bias
 
 
 def _reading_weights(lt: LayerTrace, weights: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.errors import UsageError
-from gatewise.memory.additive import at_steps, one_hot
+from gatewise.memory.additive import at_steps, one_hot, refuse_zoned_h
 from gatewise.memory.in_graph import CaughtCall, Direct, direct_gradients, run_in_graph
 from gatewise.memory.modules import Opened
 from gatewise.memory.places import Key
@@ -63,12 +63,13 @@ def readout(model: nn.Module, inputs: Any, target: Target, at: str | None = None
         at: path of the recurrent module; None: the last one in the model's order.
 
     Raises:
-        UsageError: no recurrent layer, none at that path, or one that was not called exactly once; dropout between
-            layers in training mode; an index that the output does not have; an answer of another shape, or one
-            that no gradient connects with the layer.
+        UsageError: no recurrent layer, none at that path, or one that was not called exactly once; zoneout on its h;
+            dropout between layers in training mode; an index that the output does not have; an answer of another shape,
+            or one that no gradient connects with the layer.
     """
     output, modules, calls = run_in_graph(model, inputs)
     call = _called_once(_module_at(modules, at), calls)
+    refuse_zoned_h(call.traces[call.top])
     with torch.inference_mode(False), torch.enable_grad():
         y = _answer(output, target, call.x.shape[1])  # [B]
         (direct,) = direct_gradients(y.sum(), [call])

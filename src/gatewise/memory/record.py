@@ -8,33 +8,38 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.errors import UsageError
+from gatewise.layers.door import Batch
+from gatewise.layers.passes import Pass
 from gatewise.memory.cell_calls import CellCalls
 from gatewise.memory.layer_call import read_call
 from gatewise.memory.modules import Opened, find
 from gatewise.memory.opening import open_call
 from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
+from gatewise.memory.watching import open_passes, watched
 
 
 @contextmanager
 def record(model: nn.Module, *, pre: bool = False, grad: bool = False) -> Iterator[Trace]:
     """Record every call of the recurrent layers and cells inside `model` (or of `model` itself).
 
-    A layer's gates are replayed from its output, so the model runs as it always does: its results, gradients,
-    kernels and random state are untouched. Layers below the top of a stacked layer are run once more. Calls of
-    a cell that continue each other are one trace over time, complete when the block ends. A layer whose
+    The model runs as it always does: its results, gradients, kernels and random state are untouched. A layer of ours
+    hands out the gates that its kernel computed anyway; where the kernel is one of PyTorch's, or the layer a torch.nn
+    layer or a cell, they are replayed from its output, for which layers below the top of a torch.nn layer are run once
+    more. Calls of a cell that continue each other are one trace over time, complete when the block ends. A layer whose
     replayed h differs from its own by more than 1 % of its largest h gives a warning.
 
     Args:
         model: holds torch.nn or gatewise recurrent layers or cells, at any depth.
         pre: keep the pre-activations too (`.f_pre`).
-        grad: leave the traces in the autograd graph of the inputs and weights; else they are detached.
+        grad: leave the traces in the autograd graph of the inputs and weights; else they are detached. Every gate is
+            then replayed, those of a variant or of a call with resets step by step.
 
     Yields:
         The Trace; `trace[path][k]` is layer k of the module at `path`, `[k, "reverse"]` its other direction.
 
     Raises:
-        UsageError: no recurrent layer; a compiled, scripted or quantised one; at a call, dropout between
-            layers in training mode that cannot be drawn again, or resets inside the sequence.
+        UsageError: no recurrent layer; a compiled, scripted or quantised one; at a call of a torch.nn layer, dropout
+            between layers in training mode that cannot be drawn again.
     """
     modules = find(model)
     traces = {opened.path: ModuleTrace(opened.path, []) for opened in modules}
@@ -46,6 +51,8 @@ def record(model: nn.Module, *, pre: bool = False, grad: bool = False) -> Iterat
 
 
 def _watch(opened: Opened, trace: ModuleTrace, pre: bool, grad: bool, hooks: ExitStack) -> Callable[[], None]:
+    if opened.hands_out_gates:
+        return _watch_ours(opened, trace, pre, grad, hooks)
     watcher = (
         _LayerWatcher(opened, trace, pre, grad) if opened.is_layer else _CellWatcher(opened, trace, pre, grad)
     )
@@ -57,8 +64,19 @@ def _watch(opened: Opened, trace: ModuleTrace, pre: bool, grad: bool, hooks: Exi
     return watcher.finish
 
 
+def _watch_ours(
+    opened: Opened, trace: ModuleTrace, pre: bool, grad: bool, hooks: ExitStack
+) -> Callable[[], None]:
+    def see(batch: Batch, passes: list[Pass]) -> None:
+        with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
+            trace.calls.append(CallTrace(open_passes(opened, batch, passes, keep_pre=pre, grad=grad)))
+
+    hooks.enter_context(watched(opened.module, see))
+    return lambda: None
+
+
 class _Watcher:
-    """What the hooks of one module do."""
+    """What the hooks of one module do that is not ours."""
 
     def __init__(self, opened: Opened, trace: ModuleTrace, pre: bool, grad: bool) -> None:
         self.opened, self.trace, self.pre, self.grad = opened, trace, pre, grad

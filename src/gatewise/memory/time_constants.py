@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import UsageError
+from gatewise.memory.additive import kept_by_step
 from gatewise.memory.layer_trace import LayerTrace
 
 LEFT, RIGHT = 0.1, 0.9  # a gate below the first is saturated to the left, above the second to the right
@@ -14,8 +15,9 @@ LEFT, RIGHT = 0.1, 0.9  # a gate below the first is saturated to the left, above
 def time_constants(lt: LayerTrace) -> Tensor:
     """τ = -1 / mean log f over the valid steps: the steps until a memory has decayed to 1/e.
 
-    The mean is over the steps of all rows; a GRU's z stands in place of f. inf for a unit whose gate never
-    closes, 0 for one that was reset completely at some step; NaN without any valid step.
+    The mean is over the steps of all rows; a GRU's z stands in place of f, under zoneout what f and zoneout together
+    keep. Where a segment begins the gate counts as it was, though nothing was there to keep. inf for a unit whose gate
+    never closes, 0 for one that was reset completely at some step; NaN without any valid step.
 
     Returns:
         [H], in steps.
@@ -23,7 +25,9 @@ def time_constants(lt: LayerTrace) -> Tensor:
     Raises:
         UsageError: a plain RNN.
     """
-    keep = _keep(lt)[lt.valid()].double()  # [N, H]
+    if not lt.gates:
+        raise UsageError(f"{lt.label}: a plain RNN ({lt.cell}) has no gate that keeps, so no time constant")
+    keep = kept_by_step(lt)[lt.valid()]  # [N, H]
     return (-1 / keep.log().mean(0)).abs().to(lt.h.dtype)
 
 
@@ -54,11 +58,3 @@ def saturation(lt: LayerTrace) -> dict[str, tuple[Tensor, Tensor]]:
 
 def _share(hits: Tensor, dtype: torch.dtype) -> Tensor:
     return hits.to(dtype).mean(0)
-
-
-def _keep(lt: LayerTrace) -> Tensor:
-    if "f" in lt.gates:
-        return lt.f
-    if "z" in lt.gates:
-        return lt.z
-    raise UsageError(f"{lt.label}: a plain RNN ({lt.cell}) has no gate that keeps, so no time constant")

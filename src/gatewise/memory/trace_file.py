@@ -1,9 +1,10 @@
 """A trace as one safetensors file.
 
-The header's metadata has one entry, "gatewise_trace": JSON with `format` (1), `modules` (the paths, in order)
-and `layers`, one object each with path, call, layer, direction, cell, source, gates and pre (names). The
-tensors of the n-th layer are named `n/gates/i`, `n/pre/i`, `n/h`, `n/h0`, `n/c`, `n/c0`, `n/lengths`,
-`n/w_hr` and `n/residual`, a 0-dimensional float64; those that a layer does not have are absent.
+The header's metadata has one entry, "gatewise_trace": JSON with `format` (2), `modules` (the paths, in order)
+and `layers`, one object each with path, call, layer, direction, cell, variant (`str` of it), source, gates and pre
+(names). The tensors of the n-th layer are named `n/gates/i`, `n/pre/i`, `n/h`, `n/h0`, `n/c`, `n/c0`, `n/lengths`,
+`n/w_hr`, `n/borders`, `n/norm_c`, `n/norm_c_bias`, `n/masks/c`, `n/masks/h` and `n/residual`, a 0-dimensional float64;
+those that a layer does not have are absent. Format 1 knew no variants.
 """
 
 import json
@@ -17,14 +18,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gatewise.cells import Variant
 from gatewise.cells.catalogue import CELLS
 from gatewise.errors import RunError
 from gatewise.memory.layer_trace import LayerTrace
+from gatewise.memory.masks import Masks
 
-FORMAT = 1
+FORMAT = 2
 ENTRY = "gatewise_trace"
 DIRECTIONS = ("forward", "reverse")
-PLAIN = ("h", "h0", "c", "c0", "lengths", "w_hr")
+PLAIN = ("h", "h0", "c", "c0", "lengths", "w_hr", "borders", "norm_c", "norm_c_bias")
 
 
 Calls = dict[str, list[list[LayerTrace]]]  # the layers of each call, by the path of the module
@@ -57,10 +60,11 @@ def _own(tensor: Tensor) -> Tensor:
 
 def _tensors(lt: LayerTrace) -> dict[str, Tensor]:
     plain = {name: getattr(lt, name) for name in PLAIN}
+    masks = {} if lt.masks is None else {"masks/c": lt.masks.c, "masks/h": lt.masks.h}
     return (
         {f"gates/{name}": t for name, t in lt.gates.items()}
         | {f"pre/{name}": t for name, t in lt.pre.items()}
-        | {name: t for name, t in plain.items() if t is not None}
+        | {name: t for name, t in (plain | masks).items() if t is not None}
         | {"residual": torch.tensor(lt.residual, dtype=torch.float64)}
     )
 
@@ -72,6 +76,7 @@ def _describe(lt: LayerTrace, call: int) -> dict[str, Any]:
         "layer": lt.layer,
         "direction": lt.direction,
         "cell": lt.cell,
+        "variant": str(lt.variant),
         "source": lt.source,
         "gates": list(lt.gates),
         "pre": list(lt.pre),
@@ -124,6 +129,7 @@ def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTr
         if entry[name] not in known:
             raise ValueError(f"layer {n} has {name} {entry[name]!r}")
     plain = {name: tensors.get(f"{n}/{name}") for name in PLAIN}
+    masks = Masks(tensors.get(f"{n}/masks/c"), tensors.get(f"{n}/masks/h"))
     lt = LayerTrace(
         path=entry["path"],
         layer=entry["layer"],
@@ -138,7 +144,12 @@ def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTr
         lengths=plain["lengths"],
         w_hr=plain["w_hr"],
         source=entry["source"],
-        residual=float(tensors[f"{n}/residual"]),
+        variant=Variant.parse(entry.get("variant", "")),
+        borders=plain["borders"],
+        masks=None if masks == (None, None) else masks,
+        norm_c=plain["norm_c"],
+        norm_c_bias=plain["norm_c_bias"],
+        replayed_residual=float(tensors[f"{n}/residual"]),
     )
     _check_shapes(n, lt)
     return lt
@@ -154,6 +165,14 @@ def _check_shapes(n: int, lt: LayerTrace) -> None:
     expected[f"{n}/h0"] = (lt.h0, (batch, lt.h.shape[2]))
     if lt.c0 is not None:
         expected[f"{n}/c0"] = (lt.c0, (batch, hidden))
+    if lt.borders is not None:
+        expected[f"{n}/borders"] = (lt.borders, (steps, batch))
+    for name, scale in (("norm_c", lt.norm_c), ("norm_c_bias", lt.norm_c_bias)):
+        if scale is not None:
+            expected[f"{n}/{name}"] = (scale, (hidden,))
+    for name, size in (("c", hidden), ("h", lt.h.shape[2])):
+        if lt.masks is not None and (mask := getattr(lt.masks, name)) is not None:
+            expected[f"{n}/masks/{name}"] = (mask, (steps, batch, size))
     if lt.lengths is not None:
         expected[f"{n}/lengths"] = (lt.lengths, (batch,))
     for name, (tensor, shape) in expected.items():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import UsageError
+from gatewise.kernels.naive import gate_names
 from gatewise.memory.additive import finite_max
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.push import reach
@@ -41,21 +42,31 @@ def push_by_variable(
 
     Returns: push [T, B, F] in the trace's dtype, zero beyond the lengths, and the residual.
 
+    Coupled gates have `(1 - f)' = -f'` in place of i'; zoneout on c leaves 1 - m of all of it; dropout on g scales the
+    slope of g as it scales g.
+
     Raises:
-        UsageError: a plain RNN; a wrong shape.
+        UsageError: a plain RNN; zoneout on h; layer_norm, which divides by the size of all inputs together, so that
+            gradient × input sums to about 0 at every step; a wrong shape.
 
     Source:
         Shrikumar et al. 2016, "Not just a black box: learning important features", for gradient × input.
     """
+    if lt.variant.layer_norm:
+        raise UsageError(
+            f"{lt.label}: layer_norm divides by the size of all inputs together, so a step's push cannot be split over "
+            "them by gradient × input"
+        )
     read = reach(lt, weights, direction)
+    names = gate_names(lt.cell, lt.variant)
     steps, batch, hidden = lt.content_shape
-    rows = hidden * len(lt.gates)
+    rows = hidden * len(names)
     if x.dim() != 3 or x.shape[:2] != (steps, batch) or w_ih.shape != (rows, x.shape[2]):
         raise UsageError(
             f"{lt.label}: x has shape {tuple(x.shape)} and w_ih {tuple(w_ih.shape)}; they take "
             f"[{steps}, {batch}, F] and [{rows}, F]"
         )
-    w = dict(zip(lt.gates, w_ih.double().split(hidden), strict=True))  # each [H, F]
+    w = dict(zip(names, w_ih.double().split(hidden), strict=True))  # each [H, F]
     slopes = {name: read.reach * slope @ w[name] for name, slope in _slopes(lt).items()}
     inputs = x.double().masked_fill(~lt.valid()[..., None], 0)
     pushed = torch.stack(list(slopes.values())).sum(0) * inputs  # [T, B, F]
@@ -67,7 +78,16 @@ def _slopes(lt: LayerTrace) -> dict[str, Tensor]:
     """The derivative of what is written by the pre-activations of the gates that write, each [T, B, H]."""
     gate = {name: values.double() for name, values in lt.gates.items()}
     if lt.cell == "lstm":
-        i, g = gate["i"], gate["g"]
-        return {"i": i * (1 - i) * g, "g": i * (1 - g * g)}
+        return _lstm_slopes(lt, gate["i"], gate["g"])
     z, n = gate["z"], gate["n"]
     return {"z": -z * (1 - z) * n, "n": (1 - z) * (1 - n * n)}
+
+
+def _lstm_slopes(lt: LayerTrace, i: Tensor, g: Tensor) -> dict[str, Tensor]:
+    p, kept = lt.variant.recurrent_dropout, lt.kept("c")
+    drops = p > 0 and lt.variant.recurrent_dropout_on == "g"
+    scale = 1 / (1 - p) if drops else 1.0
+    written = 1 if kept is None else 1 - kept
+    of_g = i * torch.where((g == 0) & drops, 0.0, scale - g * g / scale)  # a dropped g is 0, whatever x is
+    of_i = written * i * (1 - i) * g
+    return {"f": -of_i, "g": written * of_g} if lt.variant.coupled else {"i": of_i, "g": written * of_g}
