@@ -8,6 +8,7 @@ from torch import Tensor
 
 VALUES = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 1.6e-2}  # relative L2
 GRADIENTS = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 4e-2}
+ENOUGH = 32  # numbers from which on the error of a twin is no matter of luck
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -56,6 +57,28 @@ def assert_gradient(got: Tensor, expected: np.ndarray, name: str, size: float = 
     _same_shape(got, expected, name)
     error = relative_l2(array(got), expected, 0.0 if got.dtype == torch.float64 else size)
     assert error <= GRADIENTS[got.dtype], f"gradient of {name}: relative error {error:.2e}"
+
+
+def assert_as_near(
+    got: dict[str, Tensor], twin: dict[str, Tensor], expected: dict[str, np.ndarray], factor: float
+) -> None:
+    """|got - expected| <= factor |twin - expected| + ε |expected|, of each tensor and of all together.
+
+    `twin` is the same in the same dtype from plain PyTorch. Fewer than ENOUGH numbers are judged in company only, and
+    nothing is said of so few in all: the twin may have them exactly right by luck.
+    """
+    rows = []
+    for name, tensor in got.items():
+        wanted, eps = expected[name], torch.finfo(twin[name].dtype).eps
+        off = [np.linalg.norm(array(t) - wanted) for t in (tensor, twin[name])]
+        rows.append([wanted.size, *off, eps * np.linalg.norm(wanted)])
+    table = np.array(rows)  # [tensors, 4]
+    together = [table[:, 0].sum(), *np.linalg.norm(table[:, 1:], axis=0)]
+    for name, (numbers, error, of_twin, rounding) in zip(
+        [*got, "all together"], [*rows, together], strict=True
+    ):
+        bound = factor * of_twin + rounding
+        assert numbers < ENOUGH or error <= bound, f"{name}: {error:.3e} off; {bound:.3e} is allowed"
 
 
 def assert_same(got: Tensor, expected: Tensor, name: str = "", tolerance: float = 1e-12) -> None:

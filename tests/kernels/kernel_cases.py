@@ -201,8 +201,8 @@ def expand_first(tensor: Tensor) -> Tensor:
     return tensor[:1].expand(tensor.shape) if len(tensor) else tensor
 
 
-def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0) -> Built:
-    """The tensors of a case, drawn from `seed`, and the oracle's answer for them; the gain scales w_hh."""
+def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0, input_gain: float = 1.0) -> Built:
+    """The tensors of a case, drawn from `seed`, and the oracle's answer for them; the gains scale w_hh and w_ih."""
     rng = np.random.default_rng([seed, *map(int, (case["T"], case["B"], case["I"], case["H"]))])
     projected = case["cell"] == "lstm_projected"
     cell = "lstm" if projected else case["cell"]
@@ -221,7 +221,7 @@ def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0) -> Built:
         rng, kind.gates - variation.coupled, I, H, bias=case["bias"], projection=P if projected else 0,
         peephole=variation.peephole, layer_norm=variation.layer_norm,
     )  # fmt: skip
-    params = params._replace(w_hh=params.w_hh * recurrent_gain)
+    params = params._replace(w_hh=params.w_hh * recurrent_gain, w_ih=params.w_ih * input_gain)
 
     def tensor(values: np.ndarray) -> Tensor:
         return lay_out(torch.from_numpy(values).to(dtype), strides).requires_grad_()
