@@ -18,7 +18,8 @@ struct Kernels {
   const char *name;
   void (*forward)(const Problem &problem, const Row *rows);
   void (*backward)(const Problem &problem, const Row *rows);
-  Stream *(*stream)(const Problem &problem, const Row *rows);  // for T = 1; packs the weights; `rows` must outlive it
+  // For T = 1; packs the matrices. `rows` and the vectors must outlive it.
+  Stream *(*stream)(const Problem &problem, const Row *rows);
   void (*drop_weights)(std::uint64_t seed, double p, std::int64_t rows, std::int64_t columns, float *out);
 };
 

@@ -101,7 +101,7 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
     b.pre = Base::plan_pre(walk, scratch);
     b.c_state = p.c_seq ? nullptr : take<T>(scratch, count * padded<T>(p.H));
     b.product = plan.norm ? take<T>(scratch, plan.units * count * plan.pitch) : nullptr;
-    b.read = plan.norm || plan.projected ? take<T>(scratch, count * padded<T>(p.H)) : nullptr;
+    b.read = plan.projected ? take<T>(scratch, count * padded<T>(p.H)) : nullptr;
     b.out = plan.projected ? take<T>(scratch, r.columns.panels() * count * 4 * kLanes<T>) : nullptr;
   }
 
@@ -132,20 +132,35 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
       const long end = least(q + 2, last);
       product(walk.h_prev + from, to - from, RowShape{static_cast<long>(p.P)}, u, q, end, b.pre + from * plan.pitch,
               panel, plan.pitch, static_cast<const T *>(nullptr));
-      for (long unit = q; unit < end; ++unit)
-        for (long k = from; k < to; ++k) {
-          const T *pre = b.pre + unit * panel + k * plan.pitch;
-          T *read = b.read ? b.read + (k - from) * padded<T>(p.H) : nullptr;
-          const long valid = p.H - unit * kLanes<T>;
-          if (plan.plain && valid >= kLanes<T>) gates<true>(walk.cursors[k], unit, kLanes<T>, pre, read);
-          else gates<false>(walk.cursors[k], unit, valid, pre, read);
-        }
+      for (long unit = q; unit < end; ++unit) {
+        const long valid = p.H - unit * kLanes<T>;
+        T *pre = b.pre + unit * panel + from * plan.pitch;
+        const bool plain = plan.plain && valid >= kLanes<T>;
+        plain ? panel_steps<true>(walk, b, from, to, unit, kLanes<T>, pre) : panel_steps<false>(walk, b, from, to, unit, valid, pre);
+      }
     }
   }
 
-  // The gates, the cell state and, without layer norm, the output of one vector of units.
+  // One panel for the rows of a step. The read is a loop of its own: the gates' and its chains of operations are long, and
+  // a processor looks only a few rows ahead.
   template <bool Plain>
-  GATEWISE_INLINE void gates(const Cursor<T> &at, long unit, long valid, const T *pre, T *read) const {
+  void panel_steps(const Walk<T> &walk, const Buffers &b, long from, long to, long unit, long valid, T *pre) const {
+    for (long k = from; k < to; ++k) gates<Plain>(walk.cursors[k], unit, valid, pre + (k - from) * plan.pitch);
+    for (long k = from; k < to; ++k) {
+      const Cursor<T> &at = walk.cursors[k];
+      const long j = unit * kLanes<T>;
+      Vector<T> h = load(pre + (k - from) * plan.pitch) * tanh<T>(load(at.c + j, Plain ? kLanes<T> : valid));
+      if (plan.projected) {
+        store(b.read + (k - from) * padded<T>(p.H) + j, h);
+        continue;
+      }
+      if (!Plain && p.zoneout_h > 0) h = zone_h(at, j, valid, h);
+      store(at.h + j, h, Plain ? kLanes<T> : valid);
+    }
+  }
+
+  // The gates and the cell state of one vector of units; o is left at the head of `pre`.
+  template <bool Plain> GATEWISE_INLINE void gates(const Cursor<T> &at, long unit, long valid, T *pre) const {
     constexpr long L = kLanes<T>;
     const long j = unit * L, H = p.H;
     const Vector<T> c_prev = load(at.c_prev + j, Plain ? L : valid);
@@ -169,16 +184,11 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
     o = sigmoid<T>(o);
     const long n = Plain ? L : valid;
     store(at.c + j, c, n);
-    if (at.gates) {
-      T *to = at.gates + j;
-      if (Plain || !p.coupled) store(to, i, n), to += H;
-      store(to, f, n), store(to + H, g, n), store(to + 2 * H, o, n);
-    }
-    if (!Plain && plan.norm) return store(read + j, o, n);  // the read follows when the whole row of c stands
-    Vector<T> h = o * tanh<T>(c);
-    if (plan.projected) return store(read + j, h, n);
-    if (!Plain && p.zoneout_h > 0) h = zone_h(at, j, n, h);
-    store(at.h + j, h, n);
+    store(pre, o);
+    if (!at.gates) return;
+    T *to = at.gates + j;
+    if (Plain || !p.coupled) store(to, i, n), to += H;
+    store(to, f, n), store(to + H, g, n), store(to + 2 * H, o, n);
   }
 
   GATEWISE_INLINE Vector<T> zone_h(const Cursor<T> &at, long j, long n, Vector<T> h) const {
@@ -231,16 +241,15 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
     for (long k = from; k < to; ++k) {
       const Cursor<T> &at = walk.cursors[k];
       T *row = b.product + (k - from) * plan.pitch, *pre = b.pre + k * plan.pitch;
-      T *read = b.read + (k - from) * padded<T>(p.H);
+      T *read = plan.projected ? b.read + (k - from) * padded<T>(p.H) : nullptr;
       normalise(row, row_panel, at, 1, static_cast<const T *>(p.norm_hh), pre, panel, nullptr);
-      for (long unit = 0; unit < plan.units; ++unit)
-        gates<false>(at, unit, p.H - unit * kLanes<T>, pre + unit * panel, read);
-      read_norm(at, read);
+      for (long unit = 0; unit < plan.units; ++unit) gates<false>(at, unit, p.H - unit * kLanes<T>, pre + unit * panel);
+      read_norm(at, pre, panel, read);
     }
   }
 
-  // read = o tanh(n_c LN(c) + b_c), with o in `read`; the output where there is no projection.
-  void read_norm(const Cursor<T> &at, T *read) const {
+  // o tanh(n_c LN(c) + b_c), with o at the head of each panel of `pre`: into `read`, or where that is null the output.
+  void read_norm(const Cursor<T> &at, const T *pre, long panel, T *read) const {
     constexpr long L = kLanes<T>;
     T mean, scale;
     statistics<T>(at.c, p.H, mean, scale);
@@ -249,9 +258,9 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
       const long n = p.H - j;
       Vector<T> v = load(gain + j, n) * ((load(at.c + j, n) - mean) * scale);
       if (offset) v += load(offset + j, n);
-      Vector<T> h = load(read + j, n) * tanh<T>(v);
-      if (plan.projected) {
-        store(read + j, h, n);
+      Vector<T> h = load(pre + j / L * panel) * tanh<T>(v);
+      if (read) {
+        store(read + j, h);
         continue;
       }
       if (p.zoneout_h > 0) h = zone_h(at, j, n, h);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "dispatch.h"
+#include "stepper.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -26,20 +27,6 @@ void run(const Problem &problem, void (*Kernels::*kernel)(const Problem &, const
   const std::vector<Row> rows = plan_rows(problem);
   (kernels().*kernel)(problem, rows.data());
 }
-
-// A layer in one direction, packed for single steps. A step takes no lock: one stream is one thread's.
-class Stepper {
- public:
-  explicit Stepper(const Problem &problem) : rows_(plan_rows(problem)), stream_(kernels().stream(problem, rows_.data())) {}
-  void step(std::uintptr_t x, std::int64_t x_b, std::uintptr_t h, std::uintptr_t c, std::uintptr_t h_out, std::uintptr_t c_out) {
-    stream_->step(reinterpret_cast<const void *>(x), x_b, reinterpret_cast<const void *>(h), reinterpret_cast<const void *>(c),
-                  reinterpret_cast<void *>(h_out), reinterpret_cast<void *>(c_out));
-  }
-
- private:
-  std::vector<Row> rows_;
-  std::unique_ptr<Stream> stream_;
-};
 
 }  // namespace
 
@@ -69,7 +56,13 @@ NB_MODULE(_native, module) {
   GATEWISE_ADDRESS(dnorm_c); GATEWISE_ADDRESS(dnorm_c_bias);
 #undef GATEWISE_ADDRESS
 
-  nb::class_<Stepper>(module, "Stepper").def(nb::init<const Problem &>()).def("step", &Stepper::step);
+  nb::class_<Stepper>(module, "Stepper")
+      .def(nb::init<nb::type_object, nb::object, nb::object, nb::object>())
+      .def("add", &Stepper::add).def("step", &Stepper::step, nb::arg().none(), nb::arg().none()).def_prop_ro("turn", &Stepper::turn)
+      .def("run", [](Stepper &stepper, std::uintptr_t x, std::int64_t x_t, std::int64_t x_b, std::uintptr_t out, std::int64_t out_t,
+                     std::int64_t out_b, std::int64_t T) {
+        return stepper.run({reinterpret_cast<const void *>(x), x_t, x_b}, {reinterpret_cast<const void *>(out), out_t, out_b}, T);
+      });
 
   module.def("forward", [](const Problem &p) { run(p, &Kernels::forward); });
   module.def("backward", [](const Problem &p) { run(p, &Kernels::backward); });
