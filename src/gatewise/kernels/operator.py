@@ -7,11 +7,12 @@ row order of the weights (of a plain RNN nothing: h is its gate), zero beyond th
 and the reserve are empty, the backward pass begins with what it needs of the forward pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from gatewise.cells import Variant
 from gatewise.errors import UsageError
@@ -308,6 +309,12 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 
 def _autograd_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    found = _gradients(ctx, grads, torch.ops.gatewise.recurrence_backward)
+    return None, None, found.x, found.h0, found.c0, list(found.weights), *[None] * 8
+
+
+def _gradients(ctx: Any, grads: tuple[Tensor | None, ...], backward: Callable[..., Any]) -> _InputGrads:
+    """What a node of the graph returns; `backward` is the operator of that name, or what it calls."""
     x, h0, c0, lengths, resets, seed, *saved = ctx.saved_tensors
     outputs, weights = saved[:6], saved[6:]
     inputs = ctx.cell, ctx.variant, x, h0, c0, weights, lengths, resets, seed, ctx.reverse
@@ -316,21 +323,48 @@ def _autograd_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         grads[0], grads[1] if ctx.keep and has_c else None, grads[2], grads[3] if has_c else None
     )
     if torch.is_grad_enabled():  # create_graph=True: differentiate the definition instead
-        found = _differentiate(_Inputs.read(*inputs), outer, create_graph=True)
-    else:
-        found = _InputGrads(
-            *torch.ops.gatewise.recurrence_backward(
-                *inputs, *outputs, list(outer), ctx.needs_input_grad[2], ctx.backend
-            )
-        )
-    dx = found.x if ctx.needs_input_grad[2] else None
-    of_inputs = None, None, dx, found.h0, found.c0 if has_c else None, list(found.weights)
-    return *of_inputs, *[None] * 8
+        return _differentiate(_Inputs.read(*inputs), outer, create_graph=True)
+    need_dx = x.requires_grad
+    dx, dh0, dc0, dw = backward(*inputs, *outputs, list(outer), need_dx, ctx.backend)
+    return _InputGrads(dx if need_dx else None, dh0, dc0 if has_c else None, dw)
 
 
 torch.library.register_autograd(
     "gatewise::recurrence", _autograd_backward, setup_context=_setup_context, lib=_library
 )
+
+
+class _Eager(torch.autograd.Function):
+    """The operator's node of the graph for eager code, where the dispatcher would cost more than a short layer."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, options: tuple[Any, ...], x: Tensor, h0: Tensor, c0: Tensor | None, *weights: Tensor
+    ) -> Any:
+        cell, variant, *rest = options
+        inputs = cell, variant, x, h0, c0, list(weights), *rest
+        output = _forward(*inputs)
+        _setup_context(ctx, inputs, output)
+        _, c_seq, _, c_n, reserve, workspace = output
+        ctx.mark_non_differentiable(reserve, workspace, *([] if ctx.keep and c0 is not None else [c_seq]))
+        if c0 is None:
+            ctx.mark_non_differentiable(c_n)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        found = _gradients(ctx, grads, _backward)
+        return None, found.x, found.h0, found.c0, *found.weights
+
+
+def _dispatched(x: Tensor) -> bool:
+    """Whether somebody before the kernels wants to see an operator: a compiler, a mode, a tensor of a subclass."""
+    return (
+        torch.compiler.is_compiling()
+        or is_in_torch_dispatch_mode()
+        or type(x) not in (Tensor, torch.nn.Parameter)
+        or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
+    )
 
 
 def needs_gradients(x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights) -> bool:
@@ -351,22 +385,15 @@ def run(
         train: a backward pass may follow.
         backend: the one to run, "" for the operator's choice.
     """
-    h_seq, c_seq, h_n, c_n, reserve, _ = torch.ops.gatewise.recurrence(
-        cell,
-        str(variant),
-        x,
-        h0,
-        c0,
-        weights.tensors(),
-        lengths,
-        resets,
-        seed,
-        reverse,
-        keep_c or keep_gates,
-        train,
-        recompute,
-        backend,
-    )
+    options = lengths, resets, seed, reverse, keep_c or keep_gates, train, recompute, backend
+    flat = weights.tensors()
+    if _dispatched(x):
+        outputs = torch.ops.gatewise.recurrence(cell, str(variant), x, h0, c0, flat, *options)
+    elif train:
+        outputs = _Eager.apply((cell, str(variant), *options), x, h0, c0, *flat)
+    else:
+        outputs = _forward(cell, str(variant), x, h0, c0, flat, *options)
+    h_seq, c_seq, h_n, c_n, reserve, _ = outputs
     has_c, has_reserve = c0 is not None, reserve.dim() == 3
     if not keep_c:
         c_seq = c_seq.detach() if keep_gates else None
