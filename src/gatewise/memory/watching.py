@@ -53,9 +53,11 @@ def open_passes(
             borders=None if batch.resets is None else borders(batch.resets, batch.lengths, reverse=p.reverse),
             seed=p.seed,
         )  # fmt: skip
-        # The h of the uppermost layer is what the caller gets, unless two directions are joined.
+        # The h of the uppermost layer is what the caller gets, unless two directions are joined. Who changes it in place
+        # in training breaks the backward pass of the layer itself, so there it needs no copy.
         exposed = p.layer == module.num_layers - 1 and not module.bidirectional
-        lt = _open(opened, ran, p, batch, keep_pre=keep_pre, in_graph=in_graph, copy_h=exposed)
+        copy_h = exposed and not p.result.h_seq.requires_grad
+        lt = _open(opened, ran, p, batch, keep_pre=keep_pre, in_graph=in_graph, copy_h=copy_h)
         traces.append(lt if batch.packed is None else in_rows(lt, batch.packed.unsorted_indices))
     return traces
 
