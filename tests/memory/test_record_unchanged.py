@@ -1,13 +1,49 @@
 """Recording changes nothing: results, gradients, random state and backend, bit for bit; and leaves no hook."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from record_cases import Nest
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
+import gatewise as gw
 from gatewise import layers as gwl
 from gatewise.memory import record
+
+
+class Ours(nn.Module):
+    """Layers of ours with masks, norms, resets and dropout between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = gwl.LSTM(
+            5, 8, 2, dropout=0.3, bidirectional=True, peephole=True, coupled=True, zoneout=(0.2, 0.1)
+        )
+        self.normed = gwl.LSTM(16, 6, layer_norm=True, recurrent_dropout=0.3, recurrent_dropout_on="g")
+        self.gru = gwl.GRU(6, 6, recurrent_dropout=0.3, recurrent_dropout_on="weights", recompute=True)
+        self.rnn = gwl.RNN(6, 4, recurrent_dropout=0.3)
+
+    def forward(self, x):
+        resets = torch.zeros(x.shape[:2], dtype=torch.bool)
+        resets[4] = True
+        y = x
+        for layer in (self.lstm, self.normed, self.gru, self.rnn):
+            y, _ = layer(y, lengths=[len(x), 3, 5], resets=resets)
+        return y + torch.rand_like(y)
+
+
+class Plain(nn.Module):
+    """Layers of ours that every backend runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = gwl.LSTM(5, 8, 2, dropout=0.3, bidirectional=True)
+        self.gru = gwl.GRU(16, 6)
+
+    def forward(self, x):
+        return self.gru(self.lstm(x, lengths=[len(x), 3, 5])[0])[0]
 
 
 class Tagger(nn.Module):
@@ -61,6 +97,19 @@ def test_results_gradients_and_random_state_are_equal_bit_for_bit(recorder, trai
     model, x = Tagger().train(training), torch.randn(9, 3, 5)
     for plain, recorded in zip(step(model, x), step(model, x, recorder), strict=True):
         assert torch.equal(plain, recorded)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("pre", [True, False])
+@pytest.mark.parametrize(
+    ("model", "backend"), [(Ours, ""), (Ours, "naive"), (Plain, ""), (Plain, "aten"), (Plain, "naive")]
+)
+def test_layers_of_ours_are_untouched_bit_for_bit(model, backend, pre, training):
+    model, x = model().train(training), torch.randn(9, 3, 5)
+    with gw.backend(backend) if backend else nullcontext():
+        plain, recorded = step(model, x), step(model, x, lambda m: record(m, pre=pre))
+    for before, after in zip(plain, recorded, strict=True):
+        assert torch.equal(before, after)
 
 
 def test_packed_results_are_the_same_object_that_the_layer_made():
