@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -227,3 +228,30 @@ class _Call:
     def outputs(self, h_seq: Tensor, c_seq: Tensor, reserve: Tensor, workspace: Tensor) -> None:
         self.set_strided("h_seq", h_seq)
         self.set(c_seq=c_seq, reserve=reserve, workspace=workspace)
+
+
+def stepper(
+    layers: Sequence[tuple[str, Variant, Weights]], states: Sequence[Sequence[Tensor]],
+    others: Sequence[Sequence[Tensor]], new: tuple[Any, Any, Any],
+) -> tuple[Any, list[Tensor]]:  # fmt: skip
+    """A `_native.Stepper` of layers over one another, and tensors that have to live as long as it.
+
+    Args:
+        layers: cell, variant and weights of each; the weights are copied, in the dtype of the states.
+        states, others: two copies of each layer's states, (h [B, P],) or (h [B, P], c [B, H]), which take turns.
+        new: what makes an output [B, P], what makes an output [P], and what is told of tensors that were written to.
+    """
+    steps = _module().Stepper(torch.Tensor, *new)
+    held = [state for of_layer in (*states, *others) for state in of_layer]
+    for (cell, variant, weights), (h, *c), (h_n, *c_n) in zip(layers, states, others, strict=True):
+        # Matrices are packed now, vectors are read at every step.
+        copied = [w.detach().to(h.dtype, copy=w.dim() == 1) for w in weights.tensors()]
+        x = h.new_empty(1, len(h), weights.w_ih.shape[1])
+        call = _Call(
+            cell, variant.in_steps(False), x, h, c[0] if c else None, weights.replaced(copied), None, None, None,
+            reverse=False,
+        )  # fmt: skip
+        call.set(h_n=h_n, c_n=c_n[0] if c_n else None)
+        steps.add(call.problem)
+        held += [tensor for tensor in call.held if tensor.dim() == 1]
+    return steps, held

@@ -16,6 +16,7 @@ from gatewise.errors import UsageError, UsageTypeError
 from gatewise.kernels import Choice, Weights, choose, describe, needs_gradients, recurrence
 from gatewise.layers.door import Batch, Door
 from gatewise.layers.passes import Pass, Watcher
+from gatewise.layers.streaming import Stream, one_step
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -238,6 +239,33 @@ class Recurrent(nn.Module):
         if not (self.training and self.variant.random):
             return None
         return torch.randint(2**62, (), dtype=torch.int64, device="cpu")
+
+    def step(self, x_t: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step of all layers, with a graph: an ordinary call with T = 1.
+
+        In training mode every step draws its own masks, as every call does.
+
+        Args:
+            x_t: [B, I] or [I].
+            state: what the step before returned, or hx as in a call; None for zeros.
+
+        Returns: the output [B, P] or [P], and the state for the next step.
+
+        Raises:
+            UsageError: a bidirectional layer; x_t or the state does not fit, with the numbers.
+        """
+        return one_step(self, [self], x_t, state)
+
+    def streaming(self, batch_size: int = 1) -> Stream:
+        """A snapshot of this layer made ready for single steps, for speed and without a graph: see `Stream`.
+
+        Args:
+            batch_size: B, the rows that run side by side.
+
+        Raises:
+            UsageError: a bidirectional layer; a forced backend that has no streams.
+        """
+        return Stream([self], batch_size, stacked=False)
 
     def to_torch(self) -> nn.RNNBase:
         """A torch.nn layer with this layer's options, weights (copied), device, dtype and mode.

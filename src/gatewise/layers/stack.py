@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.errors import UsageError
 from gatewise.layers.base import Recurrent
+from gatewise.layers.streaming import Stream, one_step
 
 
 class Stack(nn.Module):
@@ -80,6 +81,14 @@ class Stack(nn.Module):
             output, last = layer(self._drop(output) if k else output, state, lengths, resets)
             final.append(last)
         return output, tuple(final)
+
+    def step(self, x_t: Tensor, state: Sequence[Any] | None = None) -> tuple[Tensor, tuple[Any, ...]]:
+        """One step of all layers, with a graph; as in the layers, with a state as in a call."""
+        return one_step(self, self._recurrent(), x_t, state)
+
+    def streaming(self, batch_size: int = 1) -> Stream:
+        """A snapshot of the stack made ready for single steps; as in the layers."""
+        return Stream(self._recurrent(), batch_size, stacked=True)
 
     def _drop(self, output: Tensor | PackedSequence) -> Tensor | PackedSequence:
         if isinstance(output, PackedSequence):

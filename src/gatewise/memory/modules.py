@@ -11,6 +11,7 @@ from gatewise.cells import GRUCell, LSTMCell, RNNCell
 from gatewise.errors import UsageError
 from gatewise.kernels.weights import Weights
 from gatewise.layers.base import Recurrent
+from gatewise.layers.streaming import Stream
 
 TORCH_LAYERS = (nn.LSTM, nn.GRU, nn.RNN)
 TORCH_CELLS = (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
@@ -73,6 +74,10 @@ def find(model: nn.Module) -> list[Opened]:
     Raises:
         UsageError: there is none, or one of them cannot be opened.
     """
+    if isinstance(model, Stream):
+        raise UsageError(
+            "a stream keeps no gates; record the layer that it was made of, through its calls or its `step`"
+        )
     found = []
     for path, module in model.named_modules():
         _refuse(path or "the model", module)
