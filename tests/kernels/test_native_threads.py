@@ -1,0 +1,103 @@
+"""How many threads run a call is seen in no bit of outputs, states and input gradients; nor who else is calling."""
+
+import threading
+
+import pytest
+import torch
+from kernel_cases import VARIANTS
+from native_cases import (
+    CELLS,
+    LSTMS,
+    assert_equal_bits,
+    make,
+    native_only,
+    run,
+    threads,
+)
+from pairwise import case_id, many
+
+import gatewise as gw
+
+# Small layers are divided by rows, large ones and those of few rows by units, if there are vectors enough for all.
+SIZES = [
+    {"T": 6, "B": 9, "I": 5, "H": 19},
+    {"T": 4, "B": 2, "I": 3, "H": 130},
+    {"T": 3, "B": 1, "I": 7, "H": 520},
+    {"T": 3, "B": 3, "I": 2, "H": 514},
+]
+FACTORS = {
+    "cell": CELLS,
+    "variant": ["plain", "drop_h"],
+    "size": range(len(SIZES)),
+    "lengths": ["none", "unsorted"],
+    "resets": ["none", "few"],
+    "reverse": [False, True],
+    "keep_c": [False, True],
+    "dtype": [torch.float32, torch.float64],
+}
+IN_KERNEL = [name for name in VARIANTS if "drop_weights" not in name]  # weights are dropped before it
+CASES = many(FACTORS, rounds=2) + many({**FACTORS, "cell": LSTMS, "variant": IN_KERNEL}, rounds=1)
+OF_INPUTS = ("x", "h0", "c0")
+
+pytestmark = native_only
+
+
+def of_size(case):
+    return {name: value for name, value in case.items() if name != "size"} | SIZES[case["size"]]
+
+
+@pytest.mark.parametrize("k", range(len(CASES)), ids=lambda k: case_id(CASES[k]))
+def test_any_number_gives_the_same_bits(k):
+    made = make(seed=k, **of_size(CASES[k]))
+    expected = None
+    for count in (1, 2, 3, 8):
+        with threads(count):
+            values, gradients = run(made)
+        seen = values | {f"d{name}": gradients[name] for name in OF_INPUTS if name in gradients}
+        expected = expected or seen
+        assert_equal_bits(seen, expected, f"on {count} threads")
+
+
+@pytest.mark.parametrize(
+    "size", [SIZES[0] | {"T": 3}, SIZES[1] | {"T": 3, "B": 1}], ids=["by rows", "by units"]
+)
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_threads_give_the_same_bits_in_250_repeats(cell, size):
+    made = make(cell=cell, lengths="unsorted", variant="drop_h", **size)
+    with threads(2):
+        expected = run(made)
+        for _ in range(250):
+            for got, wanted in zip(run(made), expected, strict=True):
+                assert_equal_bits(got, wanted)
+
+
+@pytest.mark.parametrize("kind", [gw.LSTM, gw.GRU, gw.RNN])
+@pytest.mark.parametrize("team", [1, 2])
+def test_eight_callers_at_once_get_the_bits_that_one_alone_gets(kind, team):
+    layer = kind(5, 33, num_layers=2, bidirectional=True)
+    inputs = [torch.randn(11, b, 5) for b in range(1, 9)]
+    start = threading.Barrier(len(inputs))
+    got: dict[int, list[dict[str, torch.Tensor]]] = {}
+
+    def call(x):
+        output, state = layer(x, lengths=torch.arange(x.shape[1]) + 3)
+        states = state if isinstance(state, tuple) else (state,)
+        leaves = dict(layer.named_parameters())
+        gradients = torch.autograd.grad(output.square().sum() + sum(s.sum() for s in states), leaves.values())
+        return {"output": output} | dict(zip(leaves, gradients, strict=True))
+
+    def caller(k):
+        with threads(team):
+            start.wait()
+            got[k] = [call(inputs[k]) for _ in range(20)]
+
+    callers = [threading.Thread(target=caller, args=(k,)) for k in range(len(inputs))]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join()
+    with threads(team):
+        for k, x in enumerate(inputs):
+            expected = call(x)
+            for one in got[k]:
+                assert_equal_bits(one, expected, f"of caller {k}")
