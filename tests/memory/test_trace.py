@@ -228,6 +228,10 @@ def rewritten(file, change_header=None, change_tensors=None):
         (None, lambda t: t.update({"0/gates/f": torch.zeros(2, 2)}), r"0/gates/f has shape \(2, 2\), not"),
         (None, lambda t: t.update({"0/h": torch.zeros(2)}), "incomplete or contradicts itself"),
         (None, lambda t: t.update({"0/lengths": torch.zeros(9)}), "0/lengths has shape"),
+        (None, lambda t: t.update({"0/borders": torch.zeros(2, 2)}), "0/borders has shape"),
+        (None, lambda t: t.update({"0/masks/c": torch.zeros(2, 2)}), "0/masks/c has shape"),
+        (None, lambda t: t.update({"0/norm_c": torch.zeros(9)}), "0/norm_c has shape"),
+        (lambda h: h["layers"][0].update(variant="zoneout=3:0"), None, "contradicts itself"),
     ],
 )  # fmt: skip
 def test_files_that_contradict_themselves_are_refused(
@@ -239,6 +243,21 @@ def test_files_that_contradict_themselves_are_refused(
     with pytest.raises(RunError, match=message) as error:
         Trace.load(file)
     assert str(error.value).startswith(str(file))
+
+
+def test_a_file_from_before_the_variants_is_read(trace, tmp_path):
+    file = tmp_path / "trace.safetensors"
+    trace.save(file)
+
+    def as_it_was(header):
+        header["format"] = 1
+        for entry in header["layers"]:
+            del entry["variant"]
+
+    rewritten(file, as_it_was)
+    loaded = Trace.load(file)
+    assert repr(loaded) == repr(trace)
+    assert all(lt.variant.plain and lt.borders is None and lt.masks is None for lt in loaded.layers())
 
 
 def test_broken_files_are_refused(trace, tmp_path):

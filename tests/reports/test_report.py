@@ -354,6 +354,30 @@ def test_refusals_of_readouts():
         gw.report(single, features=["a", "b", "c"])
 
 
+@pytest.mark.parametrize(
+    ("options", "has_resets", "has"),
+    [
+        ({"layer_norm": True}, False, "layer_norm"),
+        ({"zoneout": (0.1, 0.0)}, False, "zoneout"),
+        ({"recurrent_dropout": 0.1}, True, "resets inside the sequence"),
+    ],
+)
+def test_a_page_of_another_cell_than_the_plain_one_is_refused(options, has_resets, has):
+    layer = gw.LSTM(F, H, **options).eval()
+    resets = torch.ones(T, B, dtype=torch.bool) if has_resets else None
+    with gw.record(layer) as trace:
+        layer(torch.randn(T, B, F), resets=resets)
+    with pytest.raises(UsageError, match=f"shows how a plain lstm works, and this call has {has}$"):
+        gw.report(trace)
+
+
+def test_dropout_that_is_off_makes_no_other_cell():
+    layer = gw.LSTM(F, H, recurrent_dropout=0.3, recurrent_dropout_on="g").eval()
+    with gw.record(layer) as trace:
+        layer(torch.randn(T, B, F))
+    assert len(gw.report(trace).page.words) == T
+
+
 def test_states_that_are_not_finite_are_refused():
     lt = random("lstm", T=4, B=1)
     lt.h[2:] = torch.nan

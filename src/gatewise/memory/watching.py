@@ -53,8 +53,8 @@ def open_passes(
             borders=None if batch.resets is None else borders(batch.resets, batch.lengths, reverse=p.reverse),
             seed=p.seed,
         )  # fmt: skip
-        # The h of the uppermost layer is what the caller gets, unless two directions are joined. Who changes it in place
-        # in training breaks the backward pass of the layer itself, so there it needs no copy.
+        # The h of the uppermost layer is what the caller gets, unless two directions are joined. In training it needs
+        # no copy: who changes it in place breaks the layer's own backward pass.
         exposed = p.layer == module.num_layers - 1 and not module.bidirectional
         copy_h = exposed and not p.result.h_seq.requires_grad
         lt = _open(opened, ran, p, batch, keep_pre=keep_pre, in_graph=in_graph, copy_h=copy_h)

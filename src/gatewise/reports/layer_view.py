@@ -19,14 +19,12 @@ def one_row(lt: LayerTrace, row: int) -> LayerTrace:
     """Row `row` of a trace by itself: B = 1, detached, on the CPU, T the row's own length.
 
     Raises:
-        UsageError: the trace has no such row, or the row has no step; zoneout or resets, beside which the gates that a
-            page shows do not say what the memory keeps.
+        UsageError: the trace has no such row, or the row has no step; a variant of the cell, or resets: a page writes
+            out the plain cell's equations.
     """
-    if any(lt.variant.zoneout) or lt.borders is not None:
-        what = "resets inside the sequence" if lt.borders is not None else f"zoneout={lt.variant.zoneout}"
-        raise UsageError(
-            f"{lt.label}: a call with {what} keeps its memory by more than the gates that a page shows"
-        )
+    what = lt.variant.names[:1] or (["resets inside the sequence"] if lt.borders is not None else [])
+    if what:
+        raise UsageError(f"{lt.label}: a page shows how a plain {lt.cell} works, and this call has {what[0]}")
     batch = lt.h.shape[1]
     if not 0 <= row < batch:
         raise UsageError(f"{lt.label}: there is no row {row}; the batch has {batch}, counted from 0")
@@ -49,10 +47,7 @@ def one_row(lt: LayerTrace, row: int) -> LayerTrace:
         c=None if lt.c is None else over_time(lt.c),
         c0=state(lt.c0),
         lengths=None,
-        **{
-            name: None if scale is None else scale.detach().cpu()
-            for name, scale in (("w_hr", lt.w_hr), ("norm_c", lt.norm_c), ("norm_c_bias", lt.norm_c_bias))
-        },
+        w_hr=None if lt.w_hr is None else lt.w_hr.detach().cpu(),
     )
 
 

@@ -90,7 +90,7 @@ class LayerView:
             share of units read there); None where the answer does not read this layer.
         push: [T] or None.
         half_lives: [H] steps, inf possible; half_lives_before: the same before training, or None.
-        residual: largest difference between the replayed h and the layer's own.
+        residual: largest difference between the h that the gates give and the layer's own.
     """
 
     name: str

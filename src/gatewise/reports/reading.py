@@ -47,7 +47,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Pushes:
-    """An answer as a sum: `push.sum() + initial + bias + constant + residual = value`; push [T] over the directions.
+    """An answer as a sum: `push.sum() + initial + constant + residual = value`; push [T] over the directions.
 
     `by_direction`: each direction's own push [T]. `by_variable`: push [T, F] split over the inputs of each step, where
     these are known.
@@ -55,7 +55,6 @@ class Pushes:
 
     push: NDArray[np.float64]
     initial: float
-    bias: float
     residual: float
     by_direction: dict[Key, NDArray[np.float64]]
     by_variable: NDArray[np.float64] | None
@@ -91,13 +90,12 @@ def pushes(reading: Reading, top: dict[Key, LayerTrace]) -> Pushes:
     """The answer of a reading as a sum over steps. `top`: one row each, LSTM or GRU."""
     by_direction: dict[Key, NDArray[np.float64]] = {}
     by_variable: list[Tensor] = []
-    initial = bias = 0.0
+    initial = 0.0
     for key, lt in top.items():
         ones = torch.ones(lt.h.shape[2], dtype=torch.float64)
         ledger = push_ledger(lt, reading.weights[key], ones)
         by_direction[key] = ledger.push[:, 0].double().numpy()
         initial += float(ledger.initial[0])
-        bias += float(ledger.bias[0])
         if reading.x is not None and reading.w_ih is not None:
             split = push_by_variable(lt, reading.weights[key], ones, reading.x, reading.w_ih[key])
             by_variable.append(split.push[:, 0].double())
@@ -105,8 +103,7 @@ def pushes(reading: Reading, top: dict[Key, LayerTrace]) -> Pushes:
     return Pushes(
         push=whole,
         initial=initial,
-        bias=bias,
-        residual=reading.value - (reading.constant or 0.0) - initial - bias - float(whole.sum()),
+        residual=reading.value - (reading.constant or 0.0) - initial - float(whole.sum()),
         by_direction=by_direction,
         by_variable=torch.stack(by_variable).sum(0).numpy() if by_variable else None,
     )

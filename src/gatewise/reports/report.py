@@ -198,7 +198,6 @@ def _terms(reading: Reading | None, pushed: Pushes | None, unit: str) -> list[tu
     return [
         (f"pushes of all {unit}s", float(pushed.push.sum())),
         ("initial state", pushed.initial),
-        *([("bias of the normalised read", pushed.bias)] if pushed.bias else []),
         *constant,
         ("answer", reading.value),
     ]
