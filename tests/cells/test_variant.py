@@ -22,7 +22,6 @@ def test_its_text_says_everything(variant):
     assert Variant.parse(str(variant)) == variant
     assert pickle.loads(pickle.dumps(variant)) == variant
     assert (str(variant) == "") == variant.plain == (variant == PLAIN)
-    assert variant.structural == (variant.layer_norm or variant.peephole or variant.coupled)
     assert variant.random == (any(variant.zoneout) or variant.recurrent_dropout > 0)
 
 

@@ -71,11 +71,6 @@ class Variant:
         return not self.names
 
     @property
-    def structural(self) -> bool:
-        """Whether the equations differ from the plain cell's even without masks."""
-        return self.layer_norm or self.peephole or self.coupled
-
-    @property
     def random(self) -> bool:
         """Whether training draws masks."""
         return self.recurrent_dropout > 0 or any(self.zoneout)

@@ -47,7 +47,7 @@ class Weights(NamedTuple):
 
     @classmethod
     def from_all(cls, entries: Sequence[Tensor | None]) -> "Weights":
-        """The inverse of `all`."""
+        """From every field in order, None where there is no such parameter."""
         w_ih, w_hh, *rest = entries
         assert w_ih is not None and w_hh is not None
         return cls(w_ih, w_hh, *rest)
@@ -56,10 +56,6 @@ class Weights(NamedTuple):
     def hidden_size(self) -> int:
         """H, from the projection or from the recurrent weight."""
         return (self.w_hh if self.w_hr is None else self.w_hr).shape[1]
-
-    def all(self) -> list[Tensor | None]:
-        """Every field in order, None where there is no such parameter."""
-        return list(self)
 
     def tensors(self) -> list[Tensor]:
         """The parameters that exist, in order: the flat list that torch's own functions and our operator take."""
