@@ -1,5 +1,5 @@
-// sigmoid and tanh of vectors. The error is below 5 units in the last place (root mean square: 0.8), also near zero; NaN
-// stays NaN and an infinity gives the limit.
+// sigmoid and tanh of vectors. In units of the last place the error of tanh is below 5, also near zero, that of sigmoid
+// below 2 (1 + |x|). NaN stays NaN and an infinity gives the limit.
 //
 // 2^t = 2^n (1 + f q(f)), n = round(t), f = t - n in [-1/2, 1/2]; q is the polynomial that meets (2^f - 1)/f at the
 // Chebyshev nodes. tanh(x) = m / (m + 2) with m = e^{2x} - 1, which keeps its digits where m is small.

@@ -1,9 +1,12 @@
 """A row of a batch knows nothing of the others: not their order, not their number, in no bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from kernel_cases import VARIANTS
 from native_cases import CELLS, LSTMS, assert_equal_bits, make, native_only, run
+from oracle import Run
 from pairwise import case_id, many
 
 FACTORS = {
@@ -23,19 +26,24 @@ pytestmark = native_only
 
 def rows_of(made, rows):
     """The same case with these rows of the batch, in this order, and their cotangents."""
-    part = make(seed=0, **IN_EVAL)
-    for name in ("cell", "weights", "reverse", "keep_c", "variant", "seed"):
-        setattr(part, name, getattr(made, name))
-    part.x = made.x.detach()[:, rows].requires_grad_()
-    part.h0, part.c0 = (None if s is None else s.detach()[rows].requires_grad_() for s in (made.h0, made.c0))
-    part.lengths = None if made.lengths is None else made.lengths[rows]
-    part.resets = None if made.resets is None else made.resets[:, rows]
     h_seq, c_seq, h_n, c_n, tape = made.cotangents
-    sequences = (None if s is None else s[:, rows] for s in (h_seq, c_seq))
-    finals = (None if s is None else s[rows] for s in (h_n, c_n))
-    (h_seq, c_seq), (h_n, c_n) = sequences, finals
-    part.cotangents = type(made.cotangents)(h_seq, c_seq, h_n, c_n, tape)
-    return part
+
+    def leaf(tensor, *place):
+        return None if tensor is None else tensor.detach()[place].requires_grad_()
+
+    def of(thing, *place):
+        return None if thing is None else thing[place]
+
+    every = slice(None)
+    return replace(
+        made,
+        x=leaf(made.x, every, rows),
+        h0=leaf(made.h0, rows),
+        c0=leaf(made.c0, rows),
+        lengths=of(made.lengths, rows),
+        resets=of(made.resets, every, rows),
+        cotangents=Run(h_seq[:, rows], of(c_seq, every, rows), h_n[rows], of(c_n, rows), tape),
+    )
 
 
 def per_row(made):

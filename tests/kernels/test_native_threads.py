@@ -83,7 +83,9 @@ def test_eight_callers_at_once_get_the_bits_that_one_alone_gets(kind, team):
         output, state = layer(x, lengths=torch.arange(x.shape[1]) + 3)
         states = state if isinstance(state, tuple) else (state,)
         leaves = dict(layer.named_parameters())
-        gradients = torch.autograd.grad(output.square().sum() + sum(s.sum() for s in states), leaves.values())
+        gradients = torch.autograd.grad(
+            output.square().sum() + sum(s.sum() for s in states), list(leaves.values())
+        )
         return {"output": output} | dict(zip(leaves, gradients, strict=True))
 
     def caller(k):
