@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -72,6 +74,35 @@ def check(made: Built, values: dict[str, Tensor], gradients: dict[str, Tensor]) 
 
 def cotangents_of(made: Built) -> Run:
     return made.cotangents if made.keep_c else made.cotangents._replace(c_seq=None)
+
+
+def rows_of(made: Built, rows: list[int] | Tensor) -> Built:
+    """The same case with these rows of the batch, in this order, and their cotangents."""
+    h_seq, c_seq, h_n, c_n, tape = made.cotangents
+
+    def leaf(tensor: Any, *place: Any) -> Any:
+        return None if tensor is None else tensor.detach()[place].requires_grad_()
+
+    def of(thing: Any, *place: Any) -> Any:
+        return None if thing is None else thing[place]
+
+    every = slice(None)
+    return replace(
+        made,
+        x=leaf(made.x, every, rows),
+        h0=leaf(made.h0, rows),
+        c0=leaf(made.c0, rows),
+        lengths=of(made.lengths, rows),
+        resets=of(made.resets, every, rows),
+        cotangents=Run(h_seq[:, rows], of(c_seq, every, rows), h_n[rows], of(c_n, rows), tape),
+    )
+
+
+def per_row(made: Built) -> dict[str, Tensor]:
+    """Outputs and gradients that have a row for each of the batch, with that dimension first."""
+    values, gradients = run(made)
+    seen = values | {f"d{name}": gradients[name] for name in ("x", "h0", "c0") if name in gradients}
+    return {name: t.transpose(0, 1) if t.dim() == 3 else t for name, t in seen.items()}
 
 
 @contextmanager
