@@ -43,7 +43,14 @@ template <template <class> class Cell, class T> void run_backward(const Problem 
   on_team(p.threads, cell);
 }
 
-template <class T> void forward_of(const Problem &p, const Row *rows) {
+// Threads that a call is worth: waking a second one takes as long as a hundred thousand multiplications.
+int worthwhile(const Problem &p, long gate_rows) {
+  const double work = static_cast<double>(p.T) * static_cast<double>(p.B) * static_cast<double>(gate_rows * (p.I + p.P));
+  return work < (1 << 19) ? 1 : p.threads;
+}
+
+template <class T> void forward_of(Problem p, const Row *rows) {
+  p.threads = worthwhile(p, gate_rows_of(p));
   const bool by_units = divides_units(p, gate_rows_of(p));
   switch (static_cast<Cell>(p.cell)) {
     case Cell::lstm: return run_forward<LstmForward, T>(p, rows, by_units);
@@ -53,7 +60,8 @@ template <class T> void forward_of(const Problem &p, const Row *rows) {
   }
 }
 
-template <class T> void backward_of(const Problem &p, const Row *rows) {
+template <class T> void backward_of(Problem p, const Row *rows) {
+  p.threads = worthwhile(p, gate_rows_of(p));
   const bool by_units = divides_units(p, gate_rows_of(p));
   switch (static_cast<Cell>(p.cell)) {
     case Cell::lstm: return run_backward<LstmBackward, T>(p, rows, by_units);

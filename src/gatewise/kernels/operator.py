@@ -134,16 +134,8 @@ def _native_stores(call: _Inputs, *, keep: bool, train: bool, recompute: bool) -
 
 def _forward_native(call: _Inputs, *, keep: bool, train: bool, recompute: bool) -> _Outputs:
     stores = _native_stores(call, keep=keep, train=train, recompute=recompute)
-    out = native.forward(*call[:-1], reverse=call.reverse, train=stores)
-    x, has_c, dtype = call.x, call.c0 is not None, torch.promote_types(call.x.dtype, torch.float32)
-    return _Outputs(
-        out.h_seq,
-        out.c_seq if stores and has_c else _nothing(x, dtype),
-        out.h_n,
-        out.c_n if has_c else _nothing(x),
-        out.reserve if stores and call.has_reserve else _nothing(x, dtype),
-        out.workspace if stores and train else _nothing(x, torch.uint8),
-    )
+    out = _Outputs(*native.forward(*call[:-1], reverse=call.reverse, train=stores))
+    return out if train or not stores else out._replace(workspace=_nothing(call.x, torch.uint8))
 
 
 def _forward_aten(call: _Inputs, *, keep: bool, train: bool) -> _Outputs:
