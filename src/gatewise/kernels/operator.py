@@ -338,9 +338,8 @@ class _Eager(torch.autograd.Function):
         output = _forward(*inputs)
         _setup_context(ctx, inputs, output)
         _, c_seq, _, c_n, reserve, workspace = output
-        ctx.mark_non_differentiable(reserve, workspace, *([] if ctx.keep and c0 is not None else [c_seq]))
-        if c0 is None:
-            ctx.mark_non_differentiable(c_n)
+        without = [reserve, workspace, *([] if ctx.keep and c0 is not None else [c_seq])]
+        ctx.mark_non_differentiable(*without, *([c_n] if c0 is None else []))
         return output
 
     @staticmethod
