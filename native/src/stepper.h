@@ -65,9 +65,11 @@ class Stepper {
   nanobind::object step(nanobind::handle x, nanobind::handle out) {
     nanobind::dlpack::dltensor from, to;
     if (!plain(x, from, first_.I) || needs_gradient(x)) return nanobind::none();
-    nanobind::object y = !out.is_none() ? nanobind::borrow(out) : from.ndim == 2 ? empty_() : empty_row_();
-    if (!plain(y, to, last_.P) || to.ndim != from.ndim || !run(frame(from), frame(to), 1)) return nanobind::none();
-    if (!out.is_none()) written_(nanobind::make_tuple(out));
+    const bool given = !out.is_none();
+    nanobind::object y = given ? nanobind::borrow(out) : from.ndim == 2 ? empty_() : empty_row_();
+    if (!plain(y, to, last_.P) || to.ndim != from.ndim || (given && needs_gradient(y))) return nanobind::none();
+    if (!run(frame(from), frame(to), 1)) return nanobind::none();
+    if (given) written_(nanobind::make_tuple(y));
     return y;
   }
 
