@@ -28,6 +28,14 @@ constexpr int kRounds = 30;  // shapes and options for each cell and variant, on
 
 template <std::size_t n> long one_of(std::mt19937 &random, const long (&values)[n]) { return values[random() % n]; }
 
+// Calls of few multiplications are run by one thread, whatever is asked for.
+void make_worth_dividing(Example &e) {
+  Shape &s = e.shape;
+  s.B = std::max(s.B, 1L);
+  if (s.H < 16) s.H = 16, s.P = e.projected ? s.P : s.H;
+  s.T = (1L << 19) / (s.B * s.H * (s.I + s.P)) + 1;
+}
+
 Example draw(Cell cell, bool projected, const Variant &variant, std::mt19937 &random) {
   Example e{.cell = cell, .projected = projected, .variant = variant};
   const long H = one_of(random, {1, 3, 8, 16, 17, 33, 70, 130});
@@ -40,7 +48,10 @@ Example draw(Cell cell, bool projected, const Variant &variant, std::mt19937 &ra
     if (!projected) e.shape.P = e.shape.H;
   }
   e.bias = coin(), e.ragged = coin(), e.resets = coin(), e.reverse = coin(), e.random = coin(), e.strided = coin();
-  e.threads = static_cast<int>(1 + random() % 3);
+  if (coin()) {
+    e.threads = static_cast<int>(2 + random() % 2);
+    make_worth_dividing(e);
+  }
   return e;
 }
 
