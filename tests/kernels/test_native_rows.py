@@ -3,7 +3,17 @@
 import pytest
 import torch
 from kernel_cases import VARIANTS
-from native_cases import CELLS, LSTMS, assert_equal_bits, make, native_only, per_row, rows_of
+from native_cases import (
+    CELLS,
+    LSTMS,
+    assert_equal_bits,
+    instruction_set,
+    instruction_sets,
+    make,
+    native_only,
+    per_row,
+    rows_of,
+)
 from pairwise import case_id, many
 
 FACTORS = {
@@ -21,14 +31,17 @@ CASES = many(FACTORS, rounds=2) + many({**FACTORS, "cell": LSTMS, "variant": lis
 pytestmark = native_only
 
 
-@pytest.mark.parametrize("k", range(len(CASES)), ids=lambda k: case_id(CASES[k]))
-def test_rows_in_another_order_and_alone(k):
+# The one in use on all cases, the others on some.
+RUNS = [(isa, k) for n, isa in enumerate(instruction_sets) for k in range(0, len(CASES), 4 if n else 1)]
+
+
+@pytest.mark.parametrize(("isa", "k"), RUNS, ids=lambda v: v if isinstance(v, str) else case_id(CASES[v]))
+def test_rows_in_another_order_and_alone(isa, k):
     made = make(seed=k, **CASES[k], **IN_EVAL)
-    together = per_row(made)
     order = torch.randperm(IN_EVAL["B"])
-    assert_equal_bits(
-        per_row(rows_of(made, order)), {name: t[order] for name, t in together.items()}, "in another order"
-    )
-    for b in range(IN_EVAL["B"]):
-        alone = per_row(rows_of(made, [b]))
-        assert_equal_bits(alone, {name: t[[b]] for name, t in together.items()}, f"of row {b} alone")
+    with instruction_set(isa):
+        together, shuffled = per_row(made), per_row(rows_of(made, order))
+        alone = [per_row(rows_of(made, [b])) for b in range(IN_EVAL["B"])]
+    assert_equal_bits(shuffled, {name: t[order] for name, t in together.items()}, "in another order")
+    for b, row in enumerate(alone):
+        assert_equal_bits(row, {name: t[[b]] for name, t in together.items()}, f"of row {b} alone")

@@ -9,6 +9,8 @@ from native_cases import (
     CELLS,
     LSTMS,
     assert_equal_bits,
+    instruction_set,
+    instruction_sets,
     make,
     native_only,
     run,
@@ -17,6 +19,7 @@ from native_cases import (
 from pairwise import case_id, many
 
 import gatewise as gw
+from gatewise.kernels import native
 
 # Small layers are divided by rows, large ones and those of few rows by units, if there are vectors enough for all;
 # calls of less than half a million multiplications are not divided.
@@ -49,12 +52,16 @@ def of_size(case):
     return {name: value for name, value in case.items() if name != "size"} | SIZES[case["size"]]
 
 
-@pytest.mark.parametrize("k", range(len(CASES)), ids=lambda k: case_id(CASES[k]))
-def test_any_number_gives_the_same_bits(k):
+# The one in use on all cases, the others on some.
+RUNS = [(isa, k) for n, isa in enumerate(instruction_sets) for k in range(0, len(CASES), 8 if n else 1)]
+
+
+@pytest.mark.parametrize(("isa", "k"), RUNS, ids=lambda v: v if isinstance(v, str) else case_id(CASES[v]))
+def test_any_number_gives_the_same_bits(isa, k):
     made = make(seed=k, **of_size(CASES[k]))
     expected = None
     for count in (1, 2, 3, 8):
-        with threads(count):
+        with threads(count), instruction_set(isa):
             values, gradients = run(made)
         seen = values | {f"d{name}": gradients[name] for name in OF_INPUTS if name in gradients}
         expected = expected or seen
@@ -104,3 +111,19 @@ def test_eight_callers_at_once_get_the_bits_that_one_alone_gets(kind, team):
             expected = call(x)
             for one in got[k]:
                 assert_equal_bits(one, expected, f"of caller {k}")
+
+
+@pytest.mark.parametrize("size", [BY_ROWS, BY_UNITS], ids=["by rows", "by units"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_threads_of_our_own_give_the_same_bits(cell, size):
+    """Where PyTorch's OpenMP is not found, threads are started for a call."""
+    made = make(cell=cell, lengths="unsorted", **size)
+    with threads(3):
+        expected = run(made)
+        native._module().use_openmp(0, 0, 0)
+        try:
+            got = run(made)
+        finally:
+            native._share_threads(native._module())
+    for seen, wanted in zip(got, expected, strict=True):
+        assert_equal_bits(seen, wanted)
