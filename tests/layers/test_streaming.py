@@ -274,6 +274,31 @@ def test_float16_and_its_state(backend):
     assert_same(got, whole(layer, x)[0], tolerance=4e-3)
 
 
+@every_layer
+@pytest.mark.parametrize("B", [1, 3])
+def test_where_pytorch_tells_less_of_its_tensors_a_stream_asks_python(name, B):
+    layer = make(name, num_layers=2)
+    x = draw(layer, B=B)
+    stream, slow = layer.streaming(B), layer.streaming(B)
+    slow._fast = lambda x_t, out: None  # as it is with a PyTorch that lacks DLPack's C functions
+    out = torch.empty(B, layer.output_size, dtype=torch.float64)
+    for x_t in x:
+        expected = stream.step(x_t)
+        assert torch.equal(slow.step(x_t, out=out), expected)
+    assert torch.equal(slow.step(x[0]), stream.step(x[0]))
+
+
+@native_only
+def test_plain_tensors_take_the_fast_way():
+    layer = make(dtype=torch.float32)
+    stream = layer.streaming()
+    x_t, out = torch.randn(1, I), torch.empty(1, 8)
+    assert stream._fast(x_t, out) is out
+    assert stream._fast(x_t, None).shape == (1, 8)
+    assert stream._fast(x_t[0], out[0]).shape == stream._fast(x_t[0], None).shape == (8,)
+    assert stream._fast(x_t.double(), out) is None
+
+
 # State and buffers
 
 
