@@ -289,6 +289,7 @@ def test_where_pytorch_tells_less_of_its_tensors_a_stream_asks_python(name, B):
 
 
 @native_only
+@pytest.mark.skipif(not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"), reason="an older PyTorch")
 def test_plain_tensors_take_the_fast_way():
     layer = make(dtype=torch.float32)
     stream = layer.streaming()
@@ -561,8 +562,8 @@ def test_eight_streams_in_eight_threads(backend):
 
 @native_only
 def test_a_stream_in_the_middle_of_another_threads_steps_says_so():
-    layer = make("lstm", H=64, dtype=torch.float32)
-    x = draw(layer, T=100_000, B=1)
+    layer = make("lstm", H=256, dtype=torch.float32)
+    x = draw(layer, T=8_000, B=1)
     stream = layer.streaming()
     with ThreadPoolExecutor(1) as pool:
         work = pool.submit(stream.run, x)
