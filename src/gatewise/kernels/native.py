@@ -30,8 +30,8 @@ _CELLS = {name: k for k, name in enumerate(("lstm", "gru", "gru_reset_before", "
 class Outputs(NamedTuple):
     """What a run leaves; h_seq, h_n and c_n in x's dtype, the rest in the dtype of the computation.
 
-    Shape: h_seq [T, B, P], c_seq [T, B, H], h_n [B, P], c_n [B, H], reserve [T, B, G*H], workspace [bytes] uint8. Empty:
-    c_seq and c_n of cells without c; c_seq, reserve and workspace unless the run was for training.
+    Shape: h_seq [T, B, P], c_seq [T, B, H], h_n [B, P], c_n [B, H], reserve [T, B, G*H], workspace [bytes] uint8.
+    Empty: c_seq and c_n of cells without c; c_seq, reserve and workspace unless the run was for training.
     """
 
     h_seq: Tensor
@@ -135,7 +135,7 @@ def forward(
     call.outputs(h_seq, c_seq, reserve, workspace)
     call.set(h_n=h_n, c_n=c_n)
     _module().forward(call.problem)
-    return Outputs(h_seq.to(dtype), c_seq, h_n.to(dtype), c_n.to(dtype), reserve, workspace)
+    return Outputs(_cast(h_seq, dtype), c_seq, _cast(h_n, dtype), _cast(c_n, dtype), reserve, workspace)
 
 
 def backward(
@@ -151,8 +151,8 @@ def backward(
     """
     dtype = x.dtype
     call = _Call(cell, variant, x, h0, c0, weights, lengths, resets, seed, reverse=reverse)
-    call.outputs(outputs.h_seq.to(call.dtype), outputs.c_seq, outputs.reserve, outputs.workspace)
-    dh_seq, dc_seq, dh_n, dc_n = (None if g is None else g.to(call.dtype) for g in grads)
+    call.outputs(_cast(outputs.h_seq, call.dtype), outputs.c_seq, outputs.reserve, outputs.workspace)
+    dh_seq, dc_seq, dh_n, dc_n = (None if g is None else _cast(g, call.dtype) for g in grads)
     call.set_strided("dh_seq", dh_seq)
     call.set(**{
         name: None if g is None else g.contiguous()
@@ -164,9 +164,13 @@ def backward(
     dw = weights.replaced([call.empty(*w.shape) for w in weights.tensors()])
     call.set(dx=dx, dh0=dh0, dc0=dc0, **{f"d{name}": w for name, w in dw._asdict().items()})
     _module().backward(call.problem)
-    return (
-        dx.to(dtype), dh0.to(dtype), None if dc0 is None else dc0.to(dtype), [w.to(dtype) for w in dw.tensors()],
-    )  # fmt: skip
+    dc0 = None if dc0 is None else _cast(dc0, dtype)
+    return _cast(dx, dtype), _cast(dh0, dtype), dc0, [_cast(w, dtype) for w in dw.tensors()]
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """`tensor.to(dtype)`, which takes its time even where there is nothing to do."""
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)
 
 
 class _Call:
@@ -179,7 +183,7 @@ class _Call:
         self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         self.problem = _module().Problem()
         self.held: list[Tensor] = []
-        self.x = x.to(self.dtype)
+        self.x = _cast(x, self.dtype)
         T, B, I = x.shape  # noqa: E741
         P, H = h0.shape[1], weights.hidden_size
         self.sizes = T, B, P, H
@@ -196,14 +200,17 @@ class _Call:
             elif variant.recurrent_dropout_on == "h":
                 p.dropout_h = variant.recurrent_dropout
         self.set_strided("x", self.x)
-        self.set(h0=h0.to(self.dtype).contiguous(), c0=None if c0 is None else c0.to(self.dtype).contiguous())
+        self.set(h0=self.whole(h0), c0=self.whole(c0))
         self.set(**{
-            name: None if w is None else w.to(self.dtype).contiguous() for name, w in weights._asdict().items()
+            name: self.whole(w) for name, w in weights._asdict().items()
         })  # fmt: skip
         self.set(lengths=None if lengths is None else lengths.contiguous())
         if resets is not None:
             self.set(resets=resets)
             p.resets_t, p.resets_b = resets.stride()
+
+    def whole(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else _cast(tensor, self.dtype).contiguous()
 
     def empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype)
