@@ -7,7 +7,7 @@ NATIVE := native/CMakeLists.txt $(wildcard native/src/*)
 # By the environment, because the tools of the build are to be the pinned ones too; newer pips read the second name there.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo install test sanitize lint bench format clean
+.PHONY: demo install test test-all sanitize lint bench format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt $(NATIVE)
@@ -26,6 +26,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# With the tests marked `thorough`: more cases of the same kinds, for an hour or two.
+test-all: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m ""
 
 # The native kernels without Python, under the address and the undefined behaviour sanitizer; needs CMake.
 sanitize:
