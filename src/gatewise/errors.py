@@ -1,10 +1,18 @@
 """The errors that a user can cause: one clear sentence each, with the numbers and the place in it."""
 
+from gatewise.shown import one_line
+
 
 class GatewiseError(ValueError):
-    """Base of every error that Gatewise raises on purpose. `exit_code` is what the command line exits with."""
+    """Base of every error that Gatewise raises on purpose. `exit_code` is what the command line exits with.
+
+    The sentence may name files and quote what stands in them: see `one_line`.
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))
 
 
 class DataError(GatewiseError):

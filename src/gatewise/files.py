@@ -1,13 +1,14 @@
-"""Files that are written whole or not at all, and never over another one unasked."""
+"""Files that are written whole or not at all and never over another one unasked, and read up to a size."""
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from gatewise.errors import GatewiseError
 
@@ -47,3 +48,62 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[TextIO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_file(path: Path, error: type[GatewiseError]) -> None:
+    """Raise an `error` unless `path` is a regular file or a link to one: a pipe or a device may never end."""
+    try:
+        is_there, is_file = path.exists(), path.is_file()
+    except (OSError, ValueError) as fault:  # a folder that may not be entered, a name that is too long
+        raise error(f"{path}: cannot be read ({getattr(fault, 'strerror', None) or fault})") from None
+    if not is_there:
+        raise error(f"{path}: there is no such file")
+    if not is_file:
+        raise error(f"{path}: not a regular file")
+
+
+def read_text(path: Path, most: int, error: type[GatewiseError]) -> str:
+    """All of a text file in UTF-8.
+
+    Args:
+        most: bytes; a larger file is refused before it is read.
+        error: the class of what is raised.
+
+    Raises:
+        error: no regular file, too large, unreadable, or not UTF-8.
+    """
+    check_file(path, error)
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > most:
+                raise error(f"{path}: has {size:,} bytes; {most:,} at most belong there")
+            return stream.read(most).decode("utf-8")
+    except OSError as fault:
+        raise error(f"{path}: cannot be read ({fault.strerror or fault})") from None
+    except UnicodeDecodeError as fault:
+        raise error(f"{path}: not UTF-8 ({fault})") from None
+
+
+def read_json(path: Path, most: int, error: type[GatewiseError]) -> Any:
+    """The value of a JSON file; see `read_text`.
+
+    Raises:
+        error: as `read_text`, or not JSON, or JSON with half of a surrogate pair, which no file can be written with.
+    """
+    return parse_json(read_text(path, most, error), str(path), error)
+
+
+def parse_json(text: str, place: str, error: type[GatewiseError]) -> Any:
+    """The value of a JSON text; `place` begins every error."""
+    try:
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise error(f"{place}: not JSON that can be read (nested too deeply)") from None
+    except UnicodeEncodeError:
+        raise error(f"{place}: not JSON (half of a surrogate pair, which no text can hold)") from None
+    except ValueError as fault:  # also a number of thousands of digits
+        raise error(f"{place}: not JSON ({fault})") from None
+    return value

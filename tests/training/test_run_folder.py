@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gatewise.errors import RunError
-from gatewise.training.run import fill, new_run, read_run, save_weights, write_json
+from gatewise.training.run import check_finite, fill, new_run, read_run, save_weights, write_json
 
 HEAD = 'format = 1\ntask = "classify"\n'
 
@@ -165,7 +165,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path):
         broken.weight[0, 0] = torch.nan
     save_weights(broken, path)
     with pytest.raises(RunError, match="'weight' holds numbers that are not finite"):
-        run.weights()
+        check_finite(run.weights(), path)
     path.write_bytes(b"\x00" * 40)
     with pytest.raises(RunError, match="not a readable safetensors file"):
         run.weights()

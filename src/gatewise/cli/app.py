@@ -23,6 +23,7 @@ from gatewise.cli.output import print_json
 from gatewise.cli.predict import predict
 from gatewise.cli.train import train
 from gatewise.errors import GatewiseError
+from gatewise.shown import one_line
 
 FAILED, BAD_CALL, INTERRUPTED = 1, 2, 130
 
@@ -137,7 +138,7 @@ def _usage(error: Exception) -> str:
 
 
 def _fail(sentence: str, code: int, options: Sequence[str]) -> int:
-    sentence = " ".join(sentence.split())  # one line, whatever stood in it
+    sentence = one_line(" ".join(sentence.split()))
     print(f"error: {sentence}", file=sys.stderr)
     if "--json" in options:
         print_json({"error": sentence, "exit_code": code})

@@ -5,15 +5,30 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from gatewise.shown import printable
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON object to standard output, all else to standard error.")
 ]
+
+
+class SafeConsole(Console):
+    """A console on which no text moves the cursor or turns the direction of writing, wherever it comes from."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                lines = (printable(line) for line in segment.text.split("\n"))
+                yield Segment("\n".join(lines), segment.style)
 
 
 class Output:
@@ -28,8 +43,8 @@ class Output:
 
     def __init__(self, as_json: bool):
         self.as_json = as_json
-        self.notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        self.text = self.notes if as_json else Console(highlight=False, markup=False, soft_wrap=True)
+        self.notes = SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self.text = self.notes if as_json else SafeConsole(highlight=False, markup=False, soft_wrap=True)
 
     def result(self, values: Mapping[str, Any]) -> None:
         """The JSON object, when it was asked for."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gatewise.errors import DataError, RunError
-from gatewise.training.run import read_tensors
+from gatewise.tensor_file import read_tensors
 
 PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 CONVERT_WEIGHTS = """\

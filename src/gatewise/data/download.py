@@ -26,7 +26,8 @@ def download(url: str, file: Path, *, size: int, checksum: str, progress: Progre
         progress: called after every block.
 
     Raises:
-        DataError: no answer, an answer that is not the file, too few or too many bytes, another checksum.
+        DataError: no answer, an answer that is not the file, a redirect to anything but http or https (or away from
+            https), too few or too many bytes, another checksum.
         UsageError: an address that is neither http nor https.
     """
     if not url.startswith(("http://", "https://")):
@@ -55,10 +56,20 @@ def download(url: str, file: Path, *, size: int, checksum: str, progress: Progre
         raise
 
 
+class _SameKind(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to http or https only, and from https to https only."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        allowed = ("https://",) if req.full_url.lower().startswith("https://") else ("http://", "https://")
+        if not newurl.lower().startswith(allowed):
+            raise DataError(f"{req.full_url}: the server sends us on to {newurl}, where it is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _blocks(url: str) -> Iterator[bytes]:
     request = urllib.request.Request(url, headers={"User-Agent": "gatewise"})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with urllib.request.build_opener(_SameKind).open(request, timeout=TIMEOUT) as answer:
             while block := answer.read(_BLOCK):
                 yield block
     except urllib.error.HTTPError as error:

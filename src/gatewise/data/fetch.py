@@ -10,9 +10,11 @@ from gatewise.data.catalogue import CATALOGUE, Dataset
 from gatewise.data.download import Progress, download
 from gatewise.data.unpack import unpack
 from gatewise.errors import DataError, UsageError
+from gatewise.files import read_json
 
 RECORD = "SOURCE.json"
 """Kept with the data: where it came from and under which licence."""
+_MOST_RECORD = 1_000_000  # bytes
 
 
 def fetch(
@@ -86,8 +88,8 @@ def _collect(
 def _fetched_before(dataset: Dataset, target: Path) -> Path:
     """The data of an earlier fetch, which is complete because it was renamed into place."""
     try:
-        record = json.loads((target / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(target / RECORD, _MOST_RECORD, DataError)
+    except DataError:
         record = None
     if record != dataset.record():
         raise DataError(f"{target}: is there already and is not a fetched {dataset.name}; move it away")

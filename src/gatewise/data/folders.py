@@ -1,15 +1,18 @@
 """A folder with one sub-folder of `.txt` files a label, such as the `train` and `test` of aclImdb."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from gatewise.data.lines import MAX_BYTES, decode
 from gatewise.data.wording import count
 from gatewise.errors import DataError
+from gatewise.files import check_file
 
 UNLABELLED = "unsup"
 """aclImdb keeps reviews without a label in a sub-folder of this name."""
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class LabelledFile(NamedTuple):
@@ -28,16 +31,17 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
     Raises:
         DataError: there is no sub-folder, one holds folders or no `.txt` file, or a file is no UTF-8 text.
     """
-    entries = sorted(path.iterdir())
-    folders = [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    entries = _entries(path)
+    folders = [entry for entry in entries if is_folder(entry) and not entry.name.startswith(".")]
     labels = [folder for folder in folders if folder.name != UNLABELLED]
     if not labels:
         raise DataError(f"{path}: a folder of texts has one sub-folder a label, and here there is none")
     read: list[LabelledFile] = []
     others = len(entries) - len(folders)
     for folder in labels:
-        files = sorted(folder.iterdir())
-        inner = [entry.name for entry in files if entry.is_dir()]
+        _check_name(folder)
+        files = _entries(folder)
+        inner = [entry.name for entry in files if is_folder(entry)]
         if inner:
             raise DataError(
                 f"{folder}: holds folders ({', '.join(inner[:3])}), so it is not the folder of one label"
@@ -55,7 +59,33 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
     return read, notes
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; a DataError where that cannot be asked, as for a name that is too long."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, in the order of names."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from None
+
+
+def _check_name(entry: Path) -> None:
+    """Names become labels and ids: those with control characters, or bytes that are not UTF-8, are refused."""
+    if _NO_NAME.search(entry.name):
+        raise DataError(
+            f"{entry.parent}: holds the name {entry.name[:100]!r}, with control characters or bytes that are not UTF-8"
+        )
+
+
 def _read(label: str, file: Path) -> LabelledFile:
+    _check_name(file)
+    check_file(file, DataError)
     try:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES)

@@ -5,11 +5,16 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from gatewise.errors import DataError
+from gatewise.files import check_file
 
 MAX_BYTES = 10_000_000
 """A line, a field or a text of this many bytes or more is refused before it is held in memory."""
+MOST_FOLD = 200
+"""A gzip file that unpacks to more than this many times its size is refused; tables come to 3 to 50."""
+_FREE = 1_000_000  # unpacked bytes below which that does not count
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -19,18 +24,27 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     is held in memory.
 
     Raises:
-        DataError: the file cannot be read, is empty, or a line is too long, not UTF-8, or holds a NUL
-            character.
+        DataError: the file cannot be read, is empty, unpacks to more than `MOST_FOLD` times its size, or a line is
+            too long, not UTF-8, or holds a NUL character.
     """
-    check_file(path)
-    number = 0
+    check_file(path, DataError)
+    number = unpacked = 0
+    allowed = _FREE
     try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+        with path.open("rb") as packed, _unpacking(path, packed) as stream:
             while raw := stream.readline(MAX_BYTES):
                 number += 1
                 if len(raw) == MAX_BYTES:
                     raise DataError(
                         f"{path}, line {number}: the line has {MAX_BYTES:,} bytes or more, which is too long"
+                    )
+                unpacked += len(raw)
+                if unpacked > allowed:
+                    allowed = MOST_FOLD * packed.tell()
+                if unpacked > allowed:
+                    raise DataError(
+                        f"{path}, line {number}: unpacks to more than {MOST_FOLD} times its size; "
+                        "if it is meant so, unpack it yourself"
                     )
                 yield number, decode(raw, f"{path}, line {number}", drop_mark=number == 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -39,6 +53,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if number == 0:
         raise DataError(f"{path}: the file is empty")
+
+
+def _unpacking(path: Path, packed: BinaryIO) -> BinaryIO:
+    """The file itself, or what it unpacks to where its name ends in `.gz`."""
+    return cast(BinaryIO, gzip.GzipFile(fileobj=packed)) if path.suffix.lower() == ".gz" else packed
 
 
 def decode(raw: bytes, place: str, *, drop_mark: bool = False) -> str:
@@ -52,14 +71,6 @@ def decode(raw: bytes, place: str, *, drop_mark: bool = False) -> str:
     if "\0" in text:
         raise DataError(f"{place}, character {text.index(chr(0)) + 1}: a NUL character")
     return text.removeprefix("\ufeff") if drop_mark else text
-
-
-def check_file(path: Path) -> None:
-    """Raise a DataError unless `path` is a regular file."""
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file")
-    if not path.is_file():
-        raise DataError(f"{path}: not a regular file")
 
 
 def file_sha256(path: Path) -> str:

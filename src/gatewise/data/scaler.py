@@ -82,7 +82,7 @@ class Scaler:
         """What `to_dict` gave; a RunError when it is not that."""
         try:
             mean, std = (np.array(stored[name], dtype=np.float64) for name in ("mean", "std"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunError(f"the stored scaling has no readable mean and std ({error})") from error
         if mean.ndim != 1 or mean.shape != std.shape or not np.isfinite(mean).all() or not _positive(std):
             raise RunError("the stored scaling needs a finite mean and a positive std of the same length")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from gatewise.data.lines import MAX_BYTES, read_lines
 from gatewise.errors import DataError
 
 SAMPLE_WIDTH = 30
+MAX_COLUMNS = 10_000
+"""More of them are a table that lies on its side, or no table."""
+SHOWN_COLUMNS = 30
 
 
 class Row(NamedTuple):
@@ -32,8 +36,12 @@ class Table:
     rows: Iterator[Row]
 
     def described(self) -> str:
-        """The columns with a sample value of each, for an error message."""
-        return ", ".join(f"{name!r} ({sample(self.first.values[name])})" for name in self.columns)
+        """The first columns with a sample value of each, for an error message."""
+        shown = [
+            f"{sample(name)} ({sample(self.first.values[name])})" for name in self.columns[:SHOWN_COLUMNS]
+        ]
+        more = len(self.columns) - len(shown)
+        return ", ".join(shown) + (f", and {more:,} more" if more else "")
 
     def column(self, name: str) -> str:
         """`name` when there is such a column; a DataError that lists the columns otherwise."""
@@ -56,8 +64,8 @@ def open_table(path: Path) -> Table:
     """Open a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file, each also with `.gz`, and read its first row.
 
     Raises:
-        DataError: an unknown suffix, an empty file, a header without rows, two columns of one name; and,
-            while the rows are run through, a row that is broken, each with file and line.
+        DataError: an unknown suffix, an empty file, a header without rows, two columns of one name, more than
+            `MAX_COLUMNS`; and, while the rows are run through, a row that is broken, each with file and line.
     """
     reader = _READERS.get(table_suffix(path))
     if reader is None:
@@ -76,8 +84,11 @@ def table_suffix(path: Path) -> str:
 
 
 def sample(value: Any) -> str:
-    """A value as it is shown in a message: cut to a width, in quotes when it is text."""
-    shown = repr(value)
+    """A value as it is shown in a message: cut to a width, in quotes when it is text; of nesting, the outside."""
+    if isinstance(value, str):
+        shown = repr(value[: SAMPLE_WIDTH + 1])
+    else:
+        shown = repr(value) if isinstance(value, _FLAT) else _OUTSIDE.repr(value)
     return shown if len(shown) <= SAMPLE_WIDTH else shown[: SAMPLE_WIDTH - 1] + "…"
 
 
@@ -93,6 +104,8 @@ def _delimited(path: Path, delimiter: str) -> tuple[list[str], Iterator[Row]]:
     records = _records(path, delimiter)
     _, header = next(records, (0, []))
     columns = [name.strip() for name in header]
+    if len(columns) > MAX_COLUMNS:
+        raise DataError(f"{path}, line 1: {len(columns):,} columns, which is more than {MAX_COLUMNS:,}")
     _refuse_repeats(columns, f"{path}, line 1: the column")
     if not columns:
         raise DataError(f"{path}: there are only blank lines")
@@ -165,14 +178,20 @@ def _json_object(text: str, place: str) -> dict[str, Any]:
         raise DataError(f"{place}: JSON that cannot be read ({error})") from None
     if not isinstance(value, dict):
         raise DataError(f"{place}: not a JSON object but {sample(value)}")
+    if len(value) > MAX_COLUMNS:
+        raise DataError(f"{place}: {len(value):,} names, which is more than {MAX_COLUMNS:,}")
     return value
 
 
 def _refuse_repeats(names: Sequence[str], what: str) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise DataError(f"{what} {repeated[0]!r} is there twice")
+        raise DataError(f"{what} {sample(repeated[0])} is there twice")
 
+
+_FLAT = (int, float, bool, type(None))
+_OUTSIDE = reprlib.Repr()
+_OUTSIDE.maxlevel = 2
 
 _READERS: dict[str, Callable[[Path], tuple[list[str], Iterator[Row]]]] = {
     ".csv": _csv,

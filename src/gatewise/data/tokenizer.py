@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from gatewise.errors import RunError, UsageError
+from gatewise.files import read_json
 
 PAD, UNK = "<pad>", "<unk>"
 PAD_ID, UNK_ID = 0, 1
@@ -22,6 +23,7 @@ _WORD = r"\p{N}+(?:[.,]\p{N}+)+|[\p{L}\p{M}\p{N}]+(?:'[\p{L}\p{M}\p{N}]+)*|\S"
 _LINE_BREAK_TAG = r"<[bB][rR]\s*/?>"
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 _MOST_BYTES = 200_000_000  # of a tokenizer file
+_CHARACTERS = 2_000_000  # of the texts that are encoded at once
 
 
 def _threads_end_at_a_fork() -> None:
@@ -139,8 +141,8 @@ class Tokenizer:
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The numbers alone, one int32 array a text; the fast way for training."""
         ids: list[np.ndarray] = []
-        for start in range(0, len(texts), 1000):
-            found = self._inner.encode_batch_fast(list(texts[start : start + 1000]))
+        for some in _pieces(texts):
+            found = self._inner.encode_batch_fast(some)
             ids += [np.array(one.ids, dtype=np.int32) for one in found]
         return ids
 
@@ -159,17 +161,13 @@ class Tokenizer:
         """
         path = Path(path)
         try:
-            if path.stat().st_size > _MOST_BYTES:
-                raise RunError(f"{path}: {path.stat().st_size:,} bytes are too many for a tokenizer")
-            model = json.loads(path.read_text(encoding="utf-8"))["model"]
+            model = read_json(path, _MOST_BYTES, RunError)["model"]
             kind = _KINDS[model["type"]]
             vocabulary = _checked_vocabulary(model["vocab"])
             merges = [] if kind == "words" else [(str(left), str(right)) for left, right in model["merges"]]
             return cls(_words(vocabulary) if kind == "words" else _bpe(vocabulary, merges), kind)
         except RunError:
             raise
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
         # The library raises a bare Exception for merges that do not fit the vocabulary.
         except Exception as error:
             raise RunError(
@@ -184,6 +182,20 @@ class Tokenizer:
             spans=spans,
             unknown=[number == UNK_ID for number in found.ids],
         )
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in their order, some at a time: while it works, the library takes 100 bytes or more a token."""
+    some: list[str] = []
+    characters = 0
+    for text in texts:
+        if some and (len(some) == 1000 or characters + len(text) > _CHARACTERS):
+            yield some
+            some, characters = [], 0
+        some.append(text)
+        characters += len(text)
+    if some:
+        yield some
 
 
 def kept_positions(n: int, max_length: int, where: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from gatewise.data.wording import count
 from gatewise.errors import DataError
 
 _MAX_READ = 1 << 20  # what tarfile asks for at once; only a forged header asks for more
+_MAX_DEPTH = 50  # folders inside each other
 _OVERHEAD = 2048  # bytes of headers and padding that a member may add
 
 
@@ -80,6 +81,8 @@ def _check_member(member: tarfile.TarInfo, archive: str, target: Path) -> None:
         or ".." in PurePosixPath(name).parts
     ):
         raise DataError(f"{archive}: the name {name[:100]!r} leads outside the folder")
+    if len(PurePosixPath(name).parts) > _MAX_DEPTH:
+        raise DataError(f"{archive}: {name[:100]!r} lies more than {_MAX_DEPTH} folders deep")
     if not (member.isdir() or member.isreg()) or member.issparse():
         raise DataError(f"{archive}: {name[:100]!r} is neither a plain file nor a folder")
     if member.size < 0:

@@ -10,6 +10,8 @@ from gatewise.data.lines import read_lines
 from gatewise.errors import DataError
 
 MAX_WIDTH = 10_000
+MOST_BYTES = 8_000_000_000
+"""Of the matrix."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -42,20 +44,20 @@ def read_vectors(path: str | Path, words: Sequence[str]) -> Vectors:
     path = Path(path)
     rows = {word: row for row, word in enumerate(words)}
     found = np.zeros(len(words), dtype=bool)
-    matrix: np.ndarray | None = None
+    matrix: np.ndarray | None = None  # made with the first vector that is wanted
     promised: int | None = None
     width = lines = 0
     for number, text in read_lines(path):
         line = text.rstrip(" \r\n")
         if number == 1:
             promised, width = _shape(path, line)
-            matrix = np.zeros((len(words), width), dtype=np.float32)
             if promised is not None:
                 continue
         lines += 1
         word, fields = _fields(line, width, f"{path}, line {number}")
         row = rows.get(word)
-        if matrix is not None and row is not None and not found[row]:
+        if row is not None and not found[row]:
+            matrix = _room(path, len(words), width) if matrix is None else matrix
             matrix[row] = _numbers(fields, f"{path}, line {number}")
             found[row] = True
     if promised is not None and promised != lines:
@@ -73,6 +75,15 @@ def _shape(path: Path, line: str) -> tuple[int | None, int]:
     if not 1 <= width <= MAX_WIDTH:
         raise DataError(f"{path}, line 1: vectors of width {width:,}; from 1 to {MAX_WIDTH:,} can be read")
     return (int(fields[0][:18]) if header else None), width
+
+
+def _room(path: Path, words: int, width: int) -> np.ndarray:
+    """Zeros [V, D], made when the first vector is there: line 1 alone can promise anything."""
+    if 4 * words * width > MOST_BYTES:
+        raise DataError(
+            f"{path}: {words:,} vectors of width {width:,} take more than {MOST_BYTES:,} bytes of memory"
+        )
+    return np.zeros((words, width), dtype=np.float32)
 
 
 def _fields(line: str, width: int, place: str) -> tuple[str, list[str]]:

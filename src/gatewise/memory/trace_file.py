@@ -14,19 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from gatewise.cells import Variant
 from gatewise.cells.catalogue import CELLS
 from gatewise.errors import RunError
+from gatewise.files import parse_json
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.masks import Masks
+from gatewise.tensor_file import read_described
 
 FORMAT = 2
 ENTRY = "gatewise_trace"
+MOST_HEADER = 50_000_000
+"""Bytes: 1.5 kB for each layer and direction of each call."""
 DIRECTIONS = ("forward", "reverse")
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+SOURCES = ("kernel", "replay")
 PLAIN = ("h", "h0", "c", "c0", "lengths", "w_hr", "borders", "norm_c", "norm_c_bias")
 
 
@@ -89,26 +94,21 @@ def read(path: Path) -> Calls:
     Raises:
         RunError: the file is missing, broken, or of a newer version.
     """
-    if not path.is_file():
-        raise RunError(f"{path}: there is no such file")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: this is not a whole safetensors file ({error})") from error
+    tensors, metadata = read_described(path, MOST_HEADER)
     if ENTRY not in metadata:
         raise RunError(f"{path}: this safetensors file holds no trace")
     try:
-        header = json.loads(metadata[ENTRY])
-        version = int(header["format"])
+        header = parse_json(metadata[ENTRY], "it", RunError)
+        version = header["format"]
+        if type(version) is not int or version < 1:
+            raise ValueError(f"its format is {version!r}")
     except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path}: the description of the trace cannot be read") from error
+        raise RunError(f"{path}: the description of the trace cannot be read ({error})") from error
     if version > FORMAT:
         raise RunError(f"{path}: written in trace format {version}; this version reads up to {FORMAT}")
     try:
         return _build(header, tensors)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"{path}: the trace is incomplete or contradicts itself ({error})") from error
 
 
@@ -125,9 +125,11 @@ def _build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Calls:
 
 
 def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTrace:
-    for name, known in (("cell", CELLS), ("direction", DIRECTIONS)):
+    for name, known in (("cell", CELLS), ("direction", DIRECTIONS), ("source", SOURCES)):
         if entry[name] not in known:
             raise ValueError(f"layer {n} has {name} {entry[name]!r}")
+    if type(entry["layer"]) is not int or entry["layer"] < 0:
+        raise ValueError(f"layer {n} has the number {entry['layer']!r}")
     plain = {name: tensors.get(f"{n}/{name}") for name in PLAIN}
     masks = Masks(tensors.get(f"{n}/masks/c"), tensors.get(f"{n}/masks/h"))
     lt = LayerTrace(
@@ -152,7 +154,38 @@ def _layer(n: int, entry: dict[str, Any], tensors: dict[str, Tensor]) -> LayerTr
         replayed_residual=float(tensors[f"{n}/residual"]),
     )
     _check_shapes(n, lt)
+    _check_values(n, lt)
     return lt
+
+
+def _check_values(n: int, lt: LayerTrace) -> None:
+    """What the ledgers and reports take for granted: a cell's own gates, numbers where numbers belong, lengths ≤ T."""
+    cell = CELLS[lt.cell]
+    gates = () if lt.cell.startswith("rnn") else cell.gates
+    if set(lt.gates) != set(gates) or not set(lt.pre) <= set(cell.gates):
+        raise ValueError(f"layer {n} holds the gates {[*lt.gates, *lt.pre]}, and {lt.cell} has {list(gates)}")
+    if cell.has_c != (lt.c is not None) or cell.has_c != (lt.c0 is not None):
+        raise ValueError(f"layer {n} of {lt.cell}: c and c0 belong to an LSTM, and to nothing else")
+    numbers = [
+        *lt.gates.values(),
+        *lt.pre.values(),
+        lt.h,
+        lt.h0,
+        lt.c,
+        lt.c0,
+        lt.w_hr,
+        lt.norm_c,
+        lt.norm_c_bias,
+    ]
+    if any(t is not None and t.dtype not in DTYPES for t in numbers):
+        raise ValueError(f"layer {n} holds numbers of another kind than {', '.join(map(str, DTYPES))}")
+    marks = [lt.borders] + ([lt.masks.c, lt.masks.h] if lt.masks is not None else [])
+    if any(t is not None and t.dtype != torch.bool for t in marks):
+        raise ValueError(f"layer {n}: borders and masks are true or false")
+    if lt.lengths is not None:
+        whole = lt.lengths.dtype in (torch.int32, torch.int64)
+        if not whole or bool(((lt.lengths < 0) | (lt.lengths > len(lt.h))).any()):
+            raise ValueError(f"{n}/lengths are not whole numbers from 0 to {len(lt.h)}")
 
 
 def _check_shapes(n: int, lt: LayerTrace) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gatewise.reports.captions import count, kept_share, why_it_fails
 from gatewise.reports.page import Check
+from gatewise.shown import printable as printable
 
 SHOWN_GATES = ("i", "f", "o", "r", "z")
 """Gates between 0 and 1; g and n are contents, not gates."""
@@ -263,12 +264,3 @@ def sum_terms(explanation: Explained) -> list[tuple[str, float]]:
         ("bias", explanation.bias),
         (f"score: {meaning}", explanation.score),
     ]
-
-
-JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-"""Not shown themselves; Persian, Hindi and joined emoji are misspelt without them."""
-
-
-def printable(text: str) -> str:
-    """`text` without characters that would move a terminal's cursor or break a line."""
-    return "".join(c if c.isprintable() or c in JOINERS else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -17,11 +18,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 import tomli_w
 
 from gatewise.errors import RunError, UsageError
+from gatewise.files import read_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FORMAT = 1
+MOST_BYTES = 1_000_000
+"""Of a configuration: room for the names of thousands of features."""
+MOST_DOTS = 20
+_QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#[^\n]*""")
 C = TypeVar("C", bound="DataclassInstance")
 _NAMES = {
     bool: "true or false",
@@ -141,12 +147,19 @@ def dump_config(
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The content of a TOML file; RunError when it is missing or is not TOML in UTF-8."""
+    """The content of a TOML file; RunError when it is missing, too large, or is not TOML in UTF-8."""
+    text = read_text(Path(path), MOST_BYTES, RunError)
+    if '"""' in text or "'''" in text:
+        raise RunError(f"{path}: not a TOML file of options (a text over several lines)")
+    # The parser takes the square of the parts of a dotted key, and options have none.
+    dotted = next((line for line in _QUOTED.sub("", text).split("\n") if line.count(".") > MOST_DOTS), None)
+    if dotted is not None:
+        raise RunError(f"{path}: not a TOML file of options (a line with {dotted.count('.'):,} dots)")
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError:
+        raise RunError(f"{path}: not a TOML file of options (nested too deeply)") from None
+    except ValueError as error:  # also a number of thousands of digits
         raise RunError(f"{path}: not a TOML file ({error})") from None
 
 

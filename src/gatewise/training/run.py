@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gatewise.errors import RunError
+from gatewise.files import parse_json, read_json, read_text
+from gatewise.tensor_file import read_tensors
 from gatewise.training.config import check_format, read_toml
 
 CONFIG, WEIGHTS, LABELS, METRICS, LOG, CARD = (
@@ -27,6 +28,9 @@ CONFIG, WEIGHTS, LABELS, METRICS, LOG, CARD = (
     "metrics.jsonl",
     "README.md",
 )
+
+MOST_JSON = 50_000_000
+"""Bytes of a file of JSON or JSON lines."""
 
 
 @contextmanager
@@ -112,10 +116,7 @@ class Run:
     def json(self, name: str) -> dict[str, Any]:
         """An object from a JSON file."""
         path = self.path(name)
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{path}: not JSON ({error})") from None
+        value = read_json(path, MOST_JSON, RunError)
         if not isinstance(value, dict):
             raise RunError(f"{path}: holds a {type(value).__name__}; a JSON object is needed")
         return value
@@ -123,36 +124,37 @@ class Run:
     def json_lines(self, name: str) -> list[dict[str, Any]]:
         """The objects of a file of JSON lines."""
         path = self.path(name)
-        try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{path}: not JSON lines ({error})") from None
-        if not all(isinstance(row, dict) for row in rows):
-            raise RunError(f"{path}: holds a line that is no JSON object")
+        rows = []
+        for number, line in enumerate(read_text(path, MOST_JSON, RunError).splitlines(), 1):
+            rows.append(parse_json(line, f"{path}, line {number}", RunError))
+            if not isinstance(rows[-1], dict):
+                raise RunError(f"{path}: line {number} is no JSON object")
         return rows
 
     def weights(self, name: str = WEIGHTS) -> dict[str, Tensor]:
-        """Every tensor of a safetensors file, all numbers finite."""
-        path = self.path(name)
-        found = read_tensors(path)
-        for key, value in found.items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
-                raise RunError(f"{path}: tensor {key!r} holds numbers that are not finite")
-        return found
+        """Every tensor of a safetensors file; its numbers are read and checked when they fill a model."""
+        return read_tensors(self.path(name))
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, on the CPU."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: not a readable safetensors file ({error})") from None
+def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights, read from `path`, with numbers that are not finite."""
+    for key, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise RunError(f"{path}: tensor {key!r} holds numbers that are not finite")
 
 
 def fill(
     model: nn.Module, weights: Mapping[str, Tensor], path: Path, *, needed_by: str = "the configuration"
 ) -> None:
     """Load `weights`, read from `path`, into a model that must have the same names, shapes and kinds of number."""
+    check_fit(model, weights, path, needed_by=needed_by)
+    model.load_state_dict(dict(weights))
+
+
+def check_fit(
+    model: nn.Module, weights: Mapping[str, Tensor], path: Path, *, needed_by: str = "the configuration"
+) -> None:
+    """Refuse weights of other names, shapes or kinds of number than a model's, which may be without memory (meta)."""
     wanted = model.state_dict()
     for key in sorted(wanted.keys() ^ weights.keys()):
         raise RunError(
@@ -162,7 +164,6 @@ def fill(
         if value.shape != wanted[key].shape or value.dtype != wanted[key].dtype:
             have, need = (f"{t.dtype} {list(t.shape)}".removeprefix("torch.") for t in (value, wanted[key]))
             raise RunError(f"{path}: tensor {key!r} is {have}; {needed_by} needs {need}")
-    model.load_state_dict(dict(weights))
 
 
 def read_run(folder: str | Path) -> Run:

@@ -9,6 +9,7 @@ from gatewise.training.config import check_options, option
 
 TASK = "classify"
 CELLS = ("rnn", "gru", "lstm")
+MOST_LAYERS = 16
 _OFF = "0 = off"
 
 
@@ -50,7 +51,7 @@ class ClassifyConfig:
     cell: str = option("lstm", "rnn, gru, lstm, or a stack such as gru+lstm (bottom first)", "model")
     embedding_size: int = option(128, "numbers in an embedding", "model", low=1, high=8192)
     hidden_size: int = option(128, "units of a layer and direction", "model", low=1, high=8192)
-    num_layers: int = option(1, "layers of one cell", "model", low=1, high=16)
+    num_layers: int = option(1, "layers of one cell", "model", low=1, high=MOST_LAYERS)
     bidirectional: bool = option(False, "also read from the end", "model")
     pooling: str = option(
         "attention",
@@ -109,6 +110,8 @@ class ClassifyConfig:
         unknown = [name for name in self.cells if name not in CELLS]
         if unknown:
             raise UsageError(f"cell is {self.cell!r}; it must be rnn, gru, lstm, or these joined by +")
+        if len(self.cells) > MOST_LAYERS:
+            raise UsageError(f"cell names {len(self.cells):,} layers; it must be {MOST_LAYERS} at most")
         if self.chrono in (1, 2):
             raise UsageError(f"chrono is {self.chrono}; it must be 0 (off), or at least 3 steps")
         if len(self.cells) > 1 and self.num_layers > 1:

@@ -116,18 +116,21 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedClassifier
     labels, encoder = _labels(run, described), _encoder(run, described, config)
     weights = run.weights()
     pairs = weights.get("embedding.pairs")
-    embedding = None
-    if isinstance(encoder, TextEncoder):
-        if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
-            raise RunError(
-                f"{run.folder / runs.WEIGHTS}: tensor 'embedding.pairs' is missing or no list of keys"
-            )
-        embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
-        features = 0
-    else:
-        features = len(encoder.features)
-    network = SequenceClassifier(config, len(labels), embedding=embedding, features=features)
-    runs.fill(network, weights, run.folder / runs.WEIGHTS)
+    path = run.folder / runs.WEIGHTS
+    # Without memory at first: the configuration may ask for any size, and only the file's weights are trusted in that.
+    with torch.device("meta"):
+        embedding = None
+        if isinstance(encoder, TextEncoder):
+            if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
+                raise RunError(f"{path}: tensor 'embedding.pairs' is missing or no list of keys")
+            embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
+            features = 0
+        else:
+            features = len(encoder.features)
+        network = SequenceClassifier(config, len(labels), embedding=embedding, features=features)
+    runs.check_fit(network, weights, path)
+    runs.check_finite(weights, path)
+    network.to_empty(device="cpu").load_state_dict(weights)
     network.train(False).to(pick_device(device))
     temperature = metrics.get("temperature")
     if not isinstance(temperature, float) or not 0 < temperature < math.inf:

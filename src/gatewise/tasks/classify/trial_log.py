@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gatewise.errors import UsageError
+from gatewise.files import parse_json, read_text
 from gatewise.tasks.classify.comparison import Trial
+
+MOST_BYTES = 50_000_000
+"""Of a log, which has 300 a trial."""
 
 
 class TrialLog:
@@ -28,15 +33,10 @@ class TrialLog:
     def _read(self) -> list[Trial]:
         assert self.path is not None
         found = []
-        text = self.path.read_text(encoding="utf-8")
+        text = read_text(self.path, MOST_BYTES, UsageError)
         whole = text[: text.rfind("\n") + 1]  # a line that a kill cut short has no end
         for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                values = json.loads(line)
-                setup = values.pop("setup")
-                trial = Trial(**values)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                raise UsageError(f"{self.path}, line {number}: not a trial of a comparison") from None
+            setup, trial = _parsed(line, f"{self.path}, line {number}")
             if setup != self.setup:
                 raise UsageError(
                     f"{self.path}, line {number}: a trial on other data or with other options; name another file"
@@ -58,3 +58,25 @@ class TrialLog:
         if self.path:
             with self.path.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(asdict(trial) | {"setup": self.setup}) + "\n")
+
+
+def _parsed(line: str, place: str) -> tuple[Any, Trial]:
+    """The setup and the trial that a line holds."""
+    fault = UsageError(f"{place}: not a trial of a comparison")
+    try:
+        values = parse_json(line, place, UsageError)
+        setup = values.pop("setup")
+        trial = Trial(**values)
+    except (UsageError, TypeError, KeyError, AttributeError):
+        raise fault from None
+    if not all(isinstance(getattr(trial, name), kinds) for name, kinds in _KINDS.items()):
+        raise fault
+    return setup, trial
+
+
+_NUMBER = (int, float)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "model": (str,), "size": (int,), "seed": (int,), "tuned": _NUMBER, "parameters": (int,), "seconds": _NUMBER,
+    "validation_accuracy": _NUMBER, "validation_loss": _NUMBER,
+    "test_accuracy": (*_NUMBER, type(None)), "test_macro_f1": (*_NUMBER, type(None)),
+}  # fmt: skip
