@@ -13,7 +13,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ FORMAT = 1
 MANIFEST, STATE, CONFIG, TENSORS = "manifest.json", "state.json", "config.toml", ".safetensors"
 LIMITS = {MANIFEST: 1 << 20, STATE: 1 << 24, CONFIG: 1 << 20}
 """Most bytes of a text file; a tensor file may take what the machine's memory holds."""
+MOST_HEADER = 1 << 22
+"""Bytes of a tensor file's header, which names the tensors: room for about 40,000."""
 
 _GROUP = re.compile(r"[a-z]+")
 _FILE = re.compile(r"[a-z]+\.safetensors|state\.json|config\.toml")
@@ -175,14 +177,22 @@ def _write(partial: Path, checkpoint: Checkpoint, texts: Mapping[str, bytes]) ->
     for name, text in texts.items():
         (partial / name).write_bytes(text)
     for group, tensors in checkpoint.tensors.items():
+        path = partial / f"{group}{TENSORS}"
         try:
-            safetensors.torch.save_file(_apart(tensors), partial / f"{group}{TENSORS}")
+            safetensors.torch.save_file(_apart(tensors), path)
         except KeyError as error:
             raise UsageError(
                 f"a checkpoint's group {group!r} holds a tensor of {error}, which safetensors lacks"
             ) from None
         except SafetensorError as error:
-            raise RunError(f"{partial.parent}: {group}{TENSORS} cannot be written ({error})") from None
+            raise RunError(f"{partial.parent}: {path.name} cannot be written ({error})") from None
+        with path.open("rb") as stream:
+            header = int.from_bytes(stream.read(8), "little")
+        if header > MOST_HEADER:
+            raise UsageError(
+                f"a checkpoint's group {group!r} has {len(tensors):,} tensors, whose names take {header:,} bytes; "
+                f"at most {MOST_HEADER:,} fit"
+            )
     files = {}
     for path in sorted(partial.iterdir()):
         with path.open("rb+") as stream:
@@ -348,6 +358,8 @@ def _bytes(path: Path, limit: int) -> bytes:
             return stream.read(limit + 1)
     except FileNotFoundError:
         raise RunError(f"{path}: is missing") from None
+    except IsADirectoryError:
+        raise RunError(f"{path}: is not a regular file") from None
     except OSError as error:
         linked = path.is_symlink()
         raise RunError(f"{path}: {'is a link' if linked else f'cannot be read ({error.strerror})'}") from None
@@ -355,10 +367,14 @@ def _bytes(path: Path, limit: int) -> bytes:
 
 def _parsed_tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     """From the bytes that were checked, not from the file, which a map of it would read again later."""
+    header = int.from_bytes(content[:8], "little")
+    if header > MOST_HEADER:
+        raise RunError(f"{path}: its header claims {header:,} bytes; at most {MOST_HEADER:,} are read")
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, KeyError, AssertionError, ValueError, RuntimeError, TypeError) as error:
-        raise RunError(f"{path}: not a readable safetensors file ({error})") from None
+        reason = next(iter(str(error).splitlines()), "")[:120]  # PyTorch's can hold a trace of its own
+        raise RunError(f"{path}: not a readable safetensors file ({reason})") from None
 
 
 def _parsed_object(path: Path, content: bytes) -> dict[str, Any]:
@@ -385,7 +401,8 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory; without a way to ask, no limit."""
-    with suppress(AttributeError, ValueError, OSError):
+    """Bytes of this machine's memory; where a system cannot say, no limit."""
+    try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 1 << 62
+    except (AttributeError, ValueError, OSError):
+        return 1 << 62
