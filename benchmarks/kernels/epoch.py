@@ -33,7 +33,7 @@ from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.recipe import divide
 from gatewise.training.loop import Fit
 from gatewise.training.options import LoopOptions
-from gatewise.training.progress import Silent
+from gatewise.training.sums import Sum
 
 _WARM_UP = 2
 
@@ -72,9 +72,9 @@ class Task:
     batches: list[list[int]]
     network: SequenceClassifier
 
-    def loss(self, model: nn.Module, batch: list[int]) -> Tensor:
+    def loss(self, model: nn.Module, batch: list[int]) -> Sum:
         x, lengths = self.encoder.collate([self.arrays[i] for i in batch])
-        return cross_entropy(model(x, lengths), self.targets[batch])
+        return Sum(cross_entropy(model(x, lengths), self.targets[batch], reduction="sum"), len(batch))
 
 
 def task(texts: Texts, config: ClassifyConfig) -> Task:
@@ -109,7 +109,7 @@ def _check(given: Task, compared: list[SequenceClassifier]) -> None:
 
     def work(model: SequenceClassifier) -> Work:
         def run() -> Results:
-            loss = given.loss(model.train(False), given.batches[0])
+            loss = given.loss(model.train(False), given.batches[0]).total
             gradients = torch.autograd.grad(loss, [*model.parameters()])
             # In one vector: that of attention's bias, which shifts all scores alike, is rounding and nothing else.
             return [loss, torch.cat([gradient.flatten() for gradient in gradients])]
@@ -134,19 +134,16 @@ def seconds(given: Task, count: int) -> Times:
         ema=config.ema,
         clip=config.clip,
     )
-    fits = [
-        Fit(model.train(), lambda _: given.batches, given.loss, options, None, Silent(), None)
-        for model in compared
-    ]
+    fits = [Fit(model.train(), lambda _: given.batches, given.loss, options) for model in compared]
     for batch in given.batches[:_WARM_UP]:
         for fit in fits:
-            fit.one_step(batch)
+            fit.one_step([batch])
     times = np.empty((count, len(fits)))
     for k, batch in enumerate(given.batches[:count]):
         for turn in range(len(fits)):
             which = (turn + k) % len(fits)
             start = time.perf_counter()
-            fits[which].one_step(batch)
+            fits[which].one_step([batch])
             times[k, which] = time.perf_counter() - start
     return times
 

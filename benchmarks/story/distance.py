@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.story.tables import Rows, spread, table
@@ -28,6 +28,7 @@ from gatewise.tasks.classify.recipe import divide
 from gatewise.training.loop import fit
 from gatewise.training.metrics import ClassCounts
 from gatewise.training.options import LoopOptions
+from gatewise.training.sums import Sum
 
 OPTIONS = {
     "pooling": "last",
@@ -107,14 +108,15 @@ def train(task: Task, entrant: str, rate: float, *, tails: bool) -> tuple[Sequen
         order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         return bucketed_batches([len(array) for array in arrays], config.batch_size, order)
 
-    def loss(model: nn.Module, batch: list[int]) -> Tensor:
+    def loss(model: nn.Module, batch: list[int]) -> Sum:
         added = (
             draws.integers(0, TRAINED_TAIL, len(batch), endpoint=True) if tails else np.zeros(len(batch), int)
         )
         x, lengths = task.encoder.collate(
             [unknown_tail(arrays[k], n) for k, n in zip(batch, added, strict=True)]
         )
-        return cross_entropy(model(x, lengths), torch.from_numpy(targets[batch]))
+        logits = model(x, lengths)
+        return Sum(cross_entropy(logits, torch.from_numpy(targets[batch]), reduction="sum"), len(batch))
 
     held_out = [unknown_tail(ids, VALIDATED_TAIL if tails else 0) for ids in task.validation[0]]
 

@@ -18,8 +18,10 @@ from benchmarks.story.tables import Rows, spread, table
 from gatewise.layers.initialisers import lstm_forget_bias
 from gatewise.synthetic.reader import Reader
 from gatewise.synthetic.reber import SYMBOLS, ReberStreams, Window, predicted, strings, until_first_error
+from gatewise.training.carried import Carried
 from gatewise.training.loop import fit
 from gatewise.training.options import LoopOptions
+from gatewise.training.sums import Sum
 
 SEEDS = {"open": 5, "torch": 3, "fixed": 3, "strings": 3}  # from 0 on
 HIDDEN, STREAMS, WINDOW, UPDATES, RATE = 16, 16, 50, 2000, 1e-2
@@ -57,15 +59,13 @@ def shown(symbols: Tensor) -> Tensor:
 def train_on_streams(model: Reader, seed: int) -> None:
     long = ReberStreams(STREAMS, generator=torch.Generator().manual_seed(seed)).read(UPDATES * WINDOW)
     windows = list(zip(long.symbols.split(WINDOW), long.following.split(WINDOW), strict=True))
-    state: Any = None
 
-    def loss(model: nn.Module, window: tuple[Tensor, Tensor]) -> Tensor:
-        nonlocal state
+    def loss(model: nn.Module, window: tuple[Tensor, Tensor], state: Any) -> tuple[Sum, Any]:
         logits, state = model(shown(window[0]), state)
-        state = tuple(part.detach() for part in state)
-        return cross_entropy(logits.flatten(0, 1), window[1].flatten())
+        total = cross_entropy(logits.flatten(0, 1), window[1].flatten(), reduction="sum")
+        return Sum(total, window[1].numel()), state
 
-    fit(model, lambda _: windows, loss, LoopOptions(1, RATE, warmup=0, clip=1.0))
+    fit(model, lambda _: windows, Carried(loss), LoopOptions(1, RATE, warmup=0, clip=1.0))
 
 
 def train_on_strings(model: Reader, seed: int) -> None:
@@ -73,10 +73,12 @@ def train_on_strings(model: Reader, seed: int) -> None:
     drawn = strings(16_000, generator=torch.Generator().manual_seed(seed))
     batches = [drawn[k : k + 64] for k in range(0, len(drawn), 64)]
 
-    def loss(model: nn.Module, batch: list[str]) -> Tensor:
+    def loss(model: nn.Module, batch: list[str]) -> Sum:
         symbols = padded(batch)  # [T, B], -1 beyond the end
         logits, _ = model(shown(symbols[:-1].clamp(min=0)))
-        return cross_entropy(logits.flatten(0, 1), symbols[1:].flatten(), ignore_index=-1)
+        targets = symbols[1:].flatten()
+        total = cross_entropy(logits.flatten(0, 1), targets, ignore_index=-1, reduction="sum")
+        return Sum(total, int((targets >= 0).sum()))
 
     fit(model, lambda _: batches, loss, LoopOptions(UPDATES // len(batches), RATE, warmup=0, clip=1.0))
 

@@ -8,7 +8,9 @@ from rich.console import Console
 from gatewise.errors import UsageError
 from gatewise.training.progress import Bar, Lines, Silent, Tick, duration, reporter, speed
 
-TICK = Tick(step=40, steps=100, epoch=1, epochs=2, loss=0.51234, seconds=20.0)
+TICK = Tick(
+    step=40, steps=100, epoch=1, epochs=2, loss=0.51234, seconds=20.0, step_loss=0.5, learning_rate=0.1
+)
 
 
 def test_speed_and_time_left():

@@ -45,6 +45,13 @@ def classify(
         typer.Option("--config", metavar="FILE", help="Options from a TOML file; flags override it."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run at RUN.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a training that was killed; begin where there is none."),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write event files, into RUN/tensorboard.")
+    ] = False,
     as_json: JsonFlag = False,
     flags: dict[str, Any],
 ) -> None:
@@ -54,6 +61,8 @@ def classify(
 
     Numbers: [bold]gatewise train classify beats.csv --id patient --time second --features ecg,spo2 --label rhythm
     --out runs/beats[/bold]
+
+    After a crash: the same command with --resume goes on from the last checkpoint, bit for bit.
 
     Again, exactly: [bold]gatewise train classify --config runs/reviews/config.toml --out runs/again[/bold]
     """
@@ -70,7 +79,16 @@ def classify(
     validation = read_labelled(config.validation_data, config) if config.validation_data else None
     if validation is not None:
         out.text.print(f"validation: {describe(validation)}")
-    fitted = _fit(training, validation, config, run, overwrite, shlex.join(["gatewise", *context.obj]))
+    fitted = _fit(
+        training,
+        validation,
+        config,
+        out=run,
+        overwrite=overwrite,
+        resume=resume,
+        tensorboard=tensorboard,
+        command=shlex.join(["gatewise", *context.obj]),
+    )
     _print_result(fitted, config, run, out)
 
 
@@ -78,16 +96,14 @@ def _fit(
     training: Texts | Series,
     validation: Texts | Series | None,
     config: ClassifyConfig,
-    run: Path,
-    overwrite: bool,
-    command: str,
+    **job: Any,
 ) -> FittedClassifier:
     from gatewise.data.texts import Texts
     from gatewise.tasks.classify import recipe
 
     fit = recipe.train_texts if isinstance(training, Texts) else recipe.train_series
     config = recipe.with_data_columns(config, training)
-    return fit(training, config, validation=validation, out=run, overwrite=overwrite, command=command)  # type: ignore[arg-type]
+    return fit(training, config, validation=validation, **job)  # type: ignore[arg-type]
 
 
 def _print_result(fitted: FittedClassifier, config: ClassifyConfig, run: Path, out: Output) -> None:

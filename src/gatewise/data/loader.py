@@ -36,7 +36,9 @@ class Loader:
         self.loader: DataLoader[Any] | None = None
         if workers:
             if "fork" not in multiprocessing.get_all_start_methods():
-                raise UsageError(f"workers is {workers}; on this system it must be 0, for it cannot fork processes")
+                raise UsageError(
+                    f"workers is {workers}; on this system it must be 0, for it cannot fork processes"
+                )
             with warnings.catch_warnings():  # torch counts the processors, and the user has chosen
                 warnings.simplefilter("ignore")
                 self.loader = DataLoader(
@@ -55,7 +57,9 @@ class Loader:
         if self.loader is None:
             return map(self.prepare, batches)
         self.order.batches = batches
-        with warnings.catch_warnings():  # Python warns of forking beside torch's threads, which workers do not use
+        with (
+            warnings.catch_warnings()
+        ):  # Python warns of forking beside torch's threads, which workers do not use
             warnings.simplefilter("ignore")
             return iter(self.loader)
 

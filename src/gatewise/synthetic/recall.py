@@ -11,6 +11,7 @@ from gatewise.errors import UsageError
 from gatewise.synthetic.reader import Reader
 from gatewise.training.loop import fit
 from gatewise.training.options import LoopOptions
+from gatewise.training.sums import Sum
 
 SYMBOLS = 4
 EVERY = 50  # updates between two points of a training curve
@@ -128,9 +129,9 @@ def _generator(seed: int, part: int) -> torch.Generator:
     return torch.Generator().manual_seed(1_000_003 * (seed + 1) + part)
 
 
-def _loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+def _loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Sum:
     x, labels = batch
-    return cross_entropy(model(x)[0][-1], labels)
+    return Sum(cross_entropy(model(x)[0][-1], labels, reduction="sum"), len(labels))
 
 
 def _figures(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, float]:

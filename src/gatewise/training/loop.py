@@ -1,27 +1,35 @@
 """The one training loop. It knows steps, epochs and weights, and nothing of a task.
 
-A task hands in a model, the batches of an epoch, a loss of a batch, and an evaluation of a model.
+A task hands in a model, the batches of an epoch, a loss of a batch, and an evaluation of a model. With a folder it
+keeps checkpoints there, from which a killed training goes on bit for bit (docs/training.md).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gatewise.errors import GatewiseError
+from gatewise.data.loader import Loader, Prepare
+from gatewise.errors import GatewiseError, UsageError
+from gatewise.training.average import make_average
+from gatewise.training.callbacks import Callback, Moment
+from gatewise.training.carried import Carried
 from gatewise.training.options import LoopOptions, Outcome
 from gatewise.training.progress import Reporter, Silent, Tick
-from gatewise.training.schedule import Average, schedule
+from gatewise.training.resume import Keeper
+from gatewise.training.schedule import schedule
+from gatewise.training.state import State
+from gatewise.training.sums import Sum
 
 Batches = Callable[[int], Sequence[Any]]
-Loss = Callable[[nn.Module, Any], Tensor]
+Loss = Callable[[nn.Module, Any], Sum]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
 
@@ -31,33 +39,51 @@ def fit(
     loss: Loss,
     options: LoopOptions,
     *,
+    prepare: Prepare | None = None,
     evaluate: Evaluate | None = None,
     report: Reporter | None = None,
-    log: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    folder: Path | None = None,
+    resume: bool = False,
+    about: Mapping[str, Any] | None = None,
+    config: str = "",
 ) -> Outcome:
     """Train `model` in place and leave its best weights in it.
 
     Ctrl-C ends the training as if it had been planned so, with the best weights so far.
 
     Args:
-        batches: the batches of epoch 0, 1, …; the same epoch must give the same batches.
-        loss: a scalar to be minimised, of a model and one batch.
+        batches: the batches of epoch 0, 1, …, as many in each; the same epoch must give the same batches.
+        prepare: makes of a batch what the loss takes, in `options.workers` processes; see `Loader`.
+        loss: of a model and one batch, as a sum and a count. What is minimised is the mean over all batches of a step.
+            A `Carried` loss hands a state on from batch to batch. Random numbers must come from torch's generators.
         evaluate: figures of a model on validation data, among them "loss" and `options.metric`; without it
             the last weights are kept.
-        log: a file to which each epoch's row is appended as a JSON line.
+        callbacks: called after each step, see `Callback`.
+        folder: an existing folder for `metrics.jsonl` (a row a validation), `steps.jsonl` (a row a step) and
+            `checkpoints/`.
+        resume: go on from the newest checkpoint in `folder`; where there is none, begin.
+        about: what else must be the same when the training is resumed, by name: options, hashes of data. JSON values.
+        config: TOML text that is kept in the checkpoints.
 
     Raises:
         GatewiseError: the loss is not finite.
+        UsageError: an epoch without batches, or `about` or options that differ from those of the checkpoint.
+        RunError: a checkpoint that cannot be read, or cannot be written.
     """
-    run = Fit(model, batches, loss, options, evaluate, report or Silent(), log)
+    run = Fit(
+        model, batches, loss, options, prepare=prepare, evaluate=evaluate, report=report, callbacks=callbacks
+    )
     try:
+        if folder is not None:
+            run.keep_in(folder, resume=resume, about=about or {}, config=config)
         run.train()
     except KeyboardInterrupt:
-        if not run.outcome.steps:
+        if not run.state.step:
             raise
-        run.outcome.stopped = "interrupted"
+        run.stopped = "interrupted"
     finally:
-        run.report.close()
+        run.close()
     run.restore_best()
     return run.outcome
 
@@ -71,65 +97,135 @@ class Fit:
         batches: Batches,
         loss: Loss,
         options: LoopOptions,
-        evaluate: Evaluate | None,
-        report: Reporter,
-        log: Path | None,
+        *,
+        prepare: Prepare | None = None,
+        evaluate: Evaluate | None = None,
+        report: Reporter | None = None,
+        callbacks: Sequence[Callback] = (),
     ):
         self.model, self.batches, self.loss, self.options = model, batches, loss, options
-        self.evaluate, self.report, self.log = evaluate, report, log
+        self.evaluate, self.report, self.callbacks = evaluate, report or Silent(), callbacks
+        self.loader = Loader(prepare or (lambda batch: batch), options.workers if prepare else 0)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters, betas=options.betas, weight_decay=options.weight_decay, fused=True
         )
-        self.steps = options.epochs * len(batches(0))
-        every = 4 if self.steps >= 1000 else 1
-        self.average = Average(model, options.ema, every) if options.ema else None
-        self.outcome = Outcome()
-        self.best: tuple[tuple[float, float], dict[str, Tensor]] | None = None
+        self.steps = options.epochs * -(-len(batches(0)) // options.accumulate)
+        if not self.steps:
+            raise UsageError("an epoch has no batches; there is nothing to train on")
+        self.average = make_average(model, options, self.steps)
+        self.best: dict[str, Tensor] = {}
+        self.state, self.stopped = State(), ""
+        self.keeper: Keeper | None = None
         self.started, self.validating = time.monotonic(), 0.0
 
+    @property
+    def outcome(self) -> Outcome:
+        state = self.state
+        return Outcome(
+            state.history,
+            state.best_epoch,
+            state.step,
+            state.epoch,
+            state.seconds,
+            self.stopped or "finished",
+        )
+
+    def keep_in(self, folder: Path, *, resume: bool, about: Mapping[str, Any], config: str) -> None:
+        """Keep logs and checkpoints in a folder, and go on from the newest one where that is asked for."""
+        self.keeper = Keeper(self, folder, about, config)
+        if resume:
+            self.keeper.restore()
+            self.started = time.monotonic() - self.state.seconds
+        self.keeper.open_logs()
+
     def train(self) -> None:
-        for epoch in range(1, self.options.epochs + 1):
-            mean_loss = self.one_epoch(epoch)
-            row = {"epoch": epoch, "step": self.outcome.steps, "loss": mean_loss} | self.validate(epoch)
-            self.write(row | {"learning_rate": self.rate(self.outcome.steps - 1), "seconds": self.seconds()})
-            if self.outcome.stopped == "minutes":
-                return
-            if self.evaluate and 0 < self.options.patience <= epoch - self.outcome.best_epoch:
-                self.outcome.stopped = "patience"
-                return
+        if self.keeper and not self.state.step:
+            self.keeper.save()
+        while self.state.epoch < self.options.epochs and not self.stopped:
+            self.stopped = self.why_stop()  # that of a resumed training; after a step it is asked again
+            self.one_epoch()
 
-    def one_epoch(self, epoch: int) -> float:
-        """Train through the epoch's batches, or until the time is over; the mean loss."""
+    def one_epoch(self) -> None:
+        """Train through what is left of the epoch, or until there is a reason to stop."""
+        state, epoch = self.state, self.state.epoch + 1
+        batches = self.batches(state.epoch)
         self.model.train()
-        total, count = 0.0, 0
-        for batch in self.batches(epoch - 1):
-            total += self.one_step(batch)
-            count += 1
-            done, seconds = self.outcome.steps, self.seconds()
-            self.report.step(Tick(done, self.steps, epoch, self.options.epochs, total / count, seconds))
-            after_next = seconds * (1 + 1 / done) + self.validating
-            if self.options.minutes and after_next > 60 * self.options.minutes:
-                self.outcome.stopped = "minutes"
-                break
-        return total / count
+        if state.batch == 0 and isinstance(self.loss, Carried):
+            self.loss.reset()
+        prepared = self.loader(batches[state.batch :])
+        while state.epoch < epoch and not self.stopped:
+            parts = list(islice(prepared, self.options.accumulate))
+            loss = self.one_step(parts)
+            state.batch += len(parts)
+            if state.batch == len(batches):
+                state.epoch, state.batch = epoch, 0
+            self.after_step(epoch, loss)
 
-    def one_step(self, batch: Any) -> float:
-        rate = self.rate(self.outcome.steps)
+    def after_step(self, epoch: int, loss: float) -> None:
+        """Say how far the training is; validate, stop and save where it is time for that."""
+        state, options = self.state, self.options
+        ended, finished = state.epoch == epoch, state.epoch == options.epochs
+        rate = self.rate(state.step - 1)
+        mean = state.total / state.count if state.count else 0.0
+        tick = Tick(state.step, self.steps, epoch, options.epochs, mean, self.seconds(), loss, rate)
+        if self.keeper:
+            self.keeper.log_step({"step": state.step, "epoch": epoch, "loss": loss, "learning_rate": rate})
+        self.report.step(tick)
+        late = self.is_late() and not finished
+        row = None
+        if late or finished or _is_due(options.validate_every, state.step, ended):
+            row = self.row(epoch)
+        moment = Moment(tick, row, self.model, self.optimizer)
+        if any([callback(moment) is True for callback in self.callbacks]):  # noqa: C419 - each is called
+            self.stopped = "callback"
+        if late:
+            self.stopped = "minutes"
+        elif not finished:
+            self.stopped = self.stopped or self.why_stop()
+        if self.keeper and (ended or _is_due(options.save_every, state.step, ended)):
+            self.keeper.save()
+
+    def one_step(self, parts: Sequence[Any]) -> float:
+        """One step of the optimiser on the mean loss over all the batches `parts`; that mean."""
+        rate = self.rate(self.state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        value = self.loss(self.model, batch)
-        number = value.item()
-        self.check(number, "loss", self.outcome.steps + 1)
         self.optimizer.zero_grad()
-        value.backward()
+        total = count = divisor = 0.0
+        for batch in parts:
+            found = self.loss(self.model, batch)
+            number = found.total.item()
+            self.check(number, "loss", self.state.step + 1)
+            total, count = total + number, count + found.count
+            # The count of the whole step is known with its last batch; until then the first one's stands for it.
+            divisor = divisor or found.count or 1.0
+            (found.total / divisor).backward()
+        if len(parts) > 1:
+            self.scale_gradients(divisor / (count or 1.0))
         if self.options.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
         self.optimizer.step()
-        self.outcome.steps += 1
+        self.state.step += 1
+        self.state.total, self.state.count = self.state.total + total, self.state.count + count
         if self.average:
-            self.average.update(self.model, self.outcome.steps)
-        return number
+            self.average.update(self.model, self.state.step)
+        return total / count if count else 0.0
+
+    def scale_gradients(self, factor: float) -> None:
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
+
+    def why_stop(self) -> str:
+        """ "patience" when validation has not improved for long enough; else nothing."""
+        return "patience" if 0 < self.options.patience <= self.state.waiting else ""
+
+    def is_late(self) -> bool:
+        """Whether another step and validation would go beyond the time."""
+        seconds = self.seconds()
+        after_next = seconds * (1 + 1 / self.state.step) + self.validating
+        return 0 < 60 * self.options.minutes < after_next
 
     def check(self, value: float, name: str, step: int) -> None:
         if not math.isfinite(value):
@@ -139,40 +235,64 @@ class Fit:
             )
 
     def rate(self, step: int) -> float:
-        return self.options.learning_rate * schedule(step, self.steps, self.options.warmup)
+        options = self.options
+        return options.learning_rate * schedule(step, self.steps, options.warmup, options.schedule)
 
     def seconds(self) -> float:
-        self.outcome.seconds = time.monotonic() - self.started
-        return self.outcome.seconds
+        self.state.seconds = time.monotonic() - self.started
+        return self.state.seconds
+
+    def row(self, epoch: int) -> Mapping[str, float]:
+        """Validate, and add a row to the history; its loss is the mean since the last row."""
+        state = self.state
+        mean = state.total / state.count if state.count else 0.0
+        row = {"epoch": epoch, "step": state.step, "loss": mean} | self.validate(epoch)
+        row |= {"learning_rate": self.rate(state.step - 1), "seconds": self.seconds()}
+        state.total = state.count = 0.0
+        state.history.append(row)
+        if self.keeper:
+            self.keeper.log_row(row)
+        self.report.epoch(row)
+        return row
 
     def validate(self, epoch: int) -> dict[str, float]:
         """Evaluate the weights that would be kept, and keep them where they are the best so far."""
         if self.evaluate is None:
             return {}
         begun = time.monotonic()
-        candidate = self.average.model if self.average else self.model
+        candidate = self.candidate
         candidate.train(False)
         with torch.no_grad():
-            found = self.evaluate(candidate)
-        self.check(found["loss"], "validation loss", self.outcome.steps)
-        score = (found[self.options.metric], -found["loss"])
-        if self.best is None or score > self.best[0]:
-            self.best = (score, {name: value.clone() for name, value in candidate.state_dict().items()})
-            self.outcome.best_epoch = epoch
+            found = {name: float(value) for name, value in self.evaluate(candidate).items()}
+        self.model.train()
+        self.check(found["loss"], "validation loss", self.state.step)
+        score = [found[self.options.metric], -found["loss"]]
+        self.state.waiting += 1
+        if not self.state.best or score > self.state.best:
+            self.best = {name: value.clone() for name, value in candidate.state_dict().items()}
+            self.state.best, self.state.best_epoch, self.state.waiting = score, epoch, 0
         self.validating = time.monotonic() - begun
         return {f"validation_{name}": value for name, value in found.items()}
 
-    def write(self, row: dict[str, float]) -> None:
-        self.outcome.history.append(row)
-        if self.log:
-            with self.log.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(row) + "\n")
-        self.report.epoch(row)
+    @property
+    def candidate(self) -> nn.Module:
+        """The model whose weights would be kept if the training ended now."""
+        return self.average.model if self.average and self.average.ready else self.model
 
     def restore_best(self) -> None:
         """The best validated weights; without any, the averaged or last ones."""
-        if self.best is not None:
-            self.model.load_state_dict(self.best[1])
-        elif self.average:
-            self.model.load_state_dict(self.average.model.state_dict())
+        if self.best:
+            self.model.load_state_dict(self.best)
+        elif self.candidate is not self.model:
+            self.model.load_state_dict(self.candidate.state_dict())
         self.model.train(False)
+
+    def close(self) -> None:
+        self.report.close()
+        if self.keeper:
+            self.keeper.close()
+
+
+def _is_due(every: int, step: int, ended: bool) -> bool:
+    """Whether something done every so many steps, or at each epoch's end (0), is due now."""
+    return step % every == 0 if every else ended

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+SCHEDULES = ("linear", "cosine", "constant")
+AVERAGES = ("none", "ema", "swa", "asgd")
+
 
 @dataclass(frozen=True)
 class LoopOptions:
     """How to train; the recipes' configs have the same names, ranges and defaults.
 
     Args:
+        accumulate: micro-batches in a step of the optimiser, at least 1; the last step of an epoch takes what is left.
+        schedule: linear, cosine or constant; see `gatewise.training.schedule`.
         betas: AdamW's. 0.98 for the squares follows gradients that change fast, as embeddings' do.
-        ema: decay of the moving average of the weights; updated every fourth step once there are 1,000 to go.
+        average: what the weights that are validated and kept are: none (the last ones), ema, or the equal mean of
+            each epoch's last weights (swa) or of each step's (asgd) once the share `average_from` of all steps is done.
+        ema: decay of the moving average of the weights, 0 = none; updated every fourth step once there are 1,000 to go.
+        clip: largest norm of a step's gradient, 0 = any.
+        patience: validations without a better one before the training stops, 0 = never.
+        minutes: the training stops before this time is over, 0 = never.
+        validate_every: steps between two validations, 0 = one after each epoch.
+        save_every: steps between two checkpoints, besides those at the start and after each epoch.
+        keep_checkpoints: how many of the newest checkpoints stay; one always does while the training runs.
+        workers: processes that prepare batches, 0 = this one.
         metric: the entry of an evaluation that is maximised; ties go to the lower "loss".
     """
 
@@ -25,6 +39,18 @@ class LoopOptions:
     patience: int = 0
     minutes: float = 0.0
     metric: str = "accuracy"
+    accumulate: int = 1
+    schedule: str = "linear"
+    average: str = "ema"
+    average_from: float = 0.75
+    validate_every: int = 0
+    save_every: int = 0
+    keep_checkpoints: int = 0
+    workers: int = 0
+
+
+FREE = frozenset({"minutes", "save_every", "keep_checkpoints", "workers", "threads"})
+"""Options that may differ when a training is resumed: they say how long and how, not what is computed."""
 
 
 @dataclass
@@ -32,13 +58,17 @@ class Outcome:
     """What a training came to; the model itself holds the best weights.
 
     Args:
-        history: a row an epoch: epoch, step, loss, learning_rate, seconds, and validation_… figures.
+        history: a row a validation (an epoch, unless `validate_every` says otherwise): epoch, step, loss (the mean
+            since the last row), learning_rate, seconds, and validation_… figures.
         best_epoch: the epoch whose weights were kept; 0 when they are those of the last step.
-        stopped: "finished", "patience", "minutes" or "interrupted".
+        epochs: whole epochs that were trained.
+        seconds: of all processes that took part one after the other, when it was resumed.
+        stopped: "finished", "patience", "minutes", "callback" or "interrupted".
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     steps: int = 0
+    epochs: int = 0
     seconds: float = 0.0
     stopped: str = "finished"

@@ -21,8 +21,9 @@ class Tick:
     Args:
         step, steps: steps done and planned in all.
         epoch, epochs: the running epoch, from 1, and the planned ones.
-        loss: mean training loss of the epoch so far.
+        loss: mean training loss since the last row of the history, as a rule of the epoch so far.
         seconds: since the training began.
+        step_loss, learning_rate: of this step.
     """
 
     step: int
@@ -31,6 +32,8 @@ class Tick:
     epochs: int
     loss: float
     seconds: float
+    step_loss: float
+    learning_rate: float
 
     @property
     def steps_per_second(self) -> float:
@@ -43,7 +46,10 @@ class Tick:
 
 
 class Reporter(Protocol):
-    """Receives a training's progress; `close` is always called, also after an error."""
+    """Receives a training's progress: each step, each row of the history, notes.
+
+    `close` is always called, also after an error.
+    """
 
     def step(self, tick: Tick) -> None: ...
     def epoch(self, row: Mapping[str, float]) -> None: ...
@@ -58,6 +64,29 @@ class Silent:
     def epoch(self, row: Mapping[str, float]) -> None: ...
     def note(self, text: str) -> None: ...
     def close(self) -> None: ...
+
+
+class Several:
+    """Passes everything on to several reporters."""
+
+    def __init__(self, *reporters: Reporter):
+        self.reporters = reporters
+
+    def step(self, tick: Tick) -> None:
+        for one in self.reporters:
+            one.step(tick)
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        for one in self.reporters:
+            one.epoch(row)
+
+    def note(self, text: str) -> None:
+        for one in self.reporters:
+            one.note(text)
+
+    def close(self) -> None:
+        for one in self.reporters:
+            one.close()
 
 
 class Lines:

@@ -47,9 +47,7 @@ def new_run(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         RunError: `folder` exists and is not empty, is a file, or cannot be made.
     """
     target = Path(folder).absolute()
-    if target.exists() and not target.is_dir():
-        raise RunError(f"{folder}: is a file; a run needs a folder")
-    _refuse_filled(target, folder, overwrite)
+    refuse_filled(target, folder, overwrite)
     partial = target.with_name(f".{target.name}.partial-{uuid.uuid4().hex[:12]}")
     try:
         partial.mkdir(parents=True)
@@ -57,13 +55,17 @@ def new_run(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise RunError(f"{folder}: cannot be made ({error.strerror})") from None
     try:
         yield partial
-        _refuse_filled(target, folder, overwrite)
-        _replace(target, partial)
+        refuse_filled(target, folder, overwrite)
+        replace_run(target, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _refuse_filled(target: Path, named: str | Path, overwrite: bool) -> None:
+def refuse_filled(target: Path, named: str | Path, overwrite: bool) -> None:
+    """Refuse to write a run at `target` (called `named`) where a file or a filled folder is, unless it is a run to be
+    overwritten."""
+    if target.exists() and not target.is_dir():
+        raise RunError(f"{named}: is a file; a run needs a folder")
     if not target.exists() or not any(target.iterdir()):
         return
     if not overwrite:
@@ -74,9 +76,9 @@ def _refuse_filled(target: Path, named: str | Path, overwrite: bool) -> None:
         raise RunError(f"{named}: is not empty and not a run ({CONFIG} is missing), so it is not overwritten")
 
 
-def _replace(target: Path, partial: Path) -> None:
+def replace_run(target: Path, partial: Path) -> None:
     """Put `partial` in the place of `target`; what stood there goes only after that."""
-    old = partial.with_name(partial.name + "-old")
+    old = target.with_name(f".{target.name}.partial-{uuid.uuid4().hex[:12]}-old")
     if target.exists():
         target.rename(old)
     try:

@@ -1,40 +1,20 @@
-"""How the learning rate goes over the steps, and a moving average of the weights."""
+"""How the learning rate goes over the steps."""
 
 from __future__ import annotations
 
-import copy
-
-import torch
-from torch import nn
+import math
 
 
-def schedule(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rate at a step (from 0): linear warm-up times a linear decay to 0 after `steps`.
+def schedule(step: int, steps: int, warmup: int, kind: str = "linear") -> float:
+    """Factor of the learning rate at a step (from 0): a linear warm-up times a way down to 0 after `steps`.
 
     The warm-up takes at most a fifth of all steps, so that a short training reaches its rate.
-    """
-    warmup = min(warmup, steps // 5)
-    return min(1.0, (step + 1) / max(warmup, 1)) * (1 - step / steps)
-
-
-class Average:
-    """An exponential moving average of a model's weights, `avg ← d·avg + (1-d)·w`, in a copy of the model.
-
-    d grows towards `decay` as (1 + k) / (10 + k) over the steps k, so that the first weights fade quickly.
 
     Args:
-        every: steps between two updates, each with d to that power: the average of a large embedding costs as
-            much as a step of the optimiser.
+        kind: linear: 1 - step/steps; cosine: (1 + cos(π·step/steps)) / 2 (Loshchilov & Hutter 2017, without
+            restarts); constant: 1.
     """
-
-    def __init__(self, model: nn.Module, decay: float, every: int = 1):
-        self.model = copy.deepcopy(model)
-        self.decay, self.every = decay, every
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after step `step` (from 1); acts on every `every`-th."""
-        if step % self.every == 0:
-            share = 1 - min(self.decay, (1 + step) / (10 + step)) ** self.every
-            for mine, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-                mine.lerp_(weight, share)
+    warmup = min(warmup, steps // 5)
+    done = step / steps
+    left = {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[kind]
+    return min(1.0, (step + 1) / max(warmup, 1)) * left

@@ -71,18 +71,26 @@ class Classifier:
         dropout: float = 0.5,
         epochs: int = 6,
         batch_size: int = 64,
+        accumulate: int = 1,
         learning_rate: float = 0.002,
+        schedule: str = "linear",
         warmup: int = 200,
         weight_decay: float = 0.0,
+        average: str = "ema",
+        average_from: float = 0.75,
         ema: float = 0.995,
         clip: float = 1.0,
         patience: int = 0,
+        validate_every: int = 0,
+        save_every: int = 0,
+        keep_checkpoints: int = 0,
         class_weights: str = "none",
         validation: float = 0.1,
         seed: int = 0,
         precision: str = "float32",
         device: str = "auto",
         threads: int = 0,
+        workers: int = 0,
         minutes: float = 0.0,
     ):
         self.tokenizer = tokenizer
@@ -106,18 +114,26 @@ class Classifier:
         self.dropout = dropout
         self.epochs = epochs
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.warmup = warmup
         self.weight_decay = weight_decay
+        self.average = average
+        self.average_from = average_from
         self.ema = ema
         self.clip = clip
         self.patience = patience
+        self.validate_every = validate_every
+        self.save_every = save_every
+        self.keep_checkpoints = keep_checkpoints
         self.class_weights = class_weights
         self.validation = validation
         self.seed = seed
         self.precision = precision
         self.device = device
         self.threads = threads
+        self.workers = workers
         self.minutes = minutes
 
     def fit(
@@ -128,6 +144,7 @@ class Classifier:
         validation: tuple[Sequence[Any], Sequence[Any]] | None = None,
         out: str | Path | None = None,
         overwrite: bool = False,
+        resume: bool = False,
         progress: str | Reporter | None = None,
     ) -> Self:
         """Train, and return self.
@@ -135,6 +152,7 @@ class Classifier:
         Args:
             validation: (X, y) for validation; without it the share `validation` of the data is held out.
             out: a run folder to be written.
+            resume: go on with a training to `out` that was killed.
             progress: auto, bar, lines or silent; None is silent.
 
         Raises:
@@ -144,7 +162,7 @@ class Classifier:
         classes = np.unique(_label_array(y))
         train = _as_data(X, y)
         held_out = _as_data(*validation) if validation is not None else None
-        job = Job(out=out, overwrite=overwrite, progress=progress, labels=classes.tolist())
+        job = Job(out=out, overwrite=overwrite, resume=resume, progress=progress, labels=classes.tolist())
         recipe: Any = train_texts if isinstance(train, Texts) else train_series
         return self._take(recipe(train, config, validation=held_out, job=job))
 

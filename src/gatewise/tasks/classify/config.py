@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gatewise.errors import UsageError
 from gatewise.training.config import check_options, option
+from gatewise.training.options import AVERAGES, SCHEDULES
 
 TASK = "classify"
 CELLS = ("rnn", "gru", "lstm")
@@ -77,17 +78,38 @@ class ClassifyConfig:
 
     epochs: int = option(6, "most passes over the training part", "training", low=1, high=100_000)
     batch_size: int = option(64, "sequences in a step", "training", low=1, high=65_536)
+    accumulate: int = option(1, "batches in a step of the optimiser", "training", low=1, high=65_536)
     learning_rate: float = option(2e-3, "highest learning rate", "training", low=0, high=10, above=True)
+    schedule: str = option("linear", "how the learning rate goes to 0", "training", choices=SCHEDULES)
     warmup: int = option(
         200, "steps of linear warm-up, at most a fifth of all", "training", low=0, high=10_000_000
     )
     weight_decay: float = option(0.0, "decoupled weight decay (AdamW)", "training", low=0, high=10)
+    average: str = option(
+        "ema",
+        "the weights that are validated and kept: the last ones, their moving average (ema), or the mean of each "
+        "epoch's (swa) or each step's (asgd)",
+        "training",
+        choices=AVERAGES,
+    )
+    average_from: float = option(
+        0.75, "share of the steps before swa or asgd begin", "training", low=0, high=1, below=True
+    )
     ema: float = option(
         0.995, f"decay of the moving average of the weights; {_OFF}", "training", low=0, high=1, below=True
     )
     clip: float = option(1.0, f"largest norm of the gradient; {_OFF}", "training", low=0, high=1e6)
     patience: int = option(
-        0, f"epochs without a better validation before stopping; {_OFF}", "training", low=0, high=100_000
+        0, f"validations without a better one before stopping; {_OFF}", "training", low=0, high=100_000
+    )
+    validate_every: int = option(
+        0, "steps between validations; 0 = each epoch", "training", low=0, high=1_000_000_000
+    )
+    save_every: int = option(
+        0, "steps between checkpoints; each epoch has one anyway", "training", low=0, high=1_000_000_000
+    )
+    keep_checkpoints: int = option(
+        0, "checkpoints that stay in the run; 0 = none", "training", low=0, high=100_000
     )
     class_weights: str = option(
         "none", "weights of the labels in the loss", "training", choices=("none", "balanced")
@@ -101,6 +123,9 @@ class ClassifyConfig:
     )
     device: str = option("auto", "where to train", "training", choices=("auto", "cpu", "cuda"))
     threads: int = option(0, "CPU threads; 0 = torch's choice", "training", low=0, high=1024)
+    workers: int = option(
+        0, "processes that prepare batches; 0 = the training's own", "training", low=0, high=256
+    )
     minutes: float = option(
         0.0, f"stop training before this time is over; {_OFF}", "training", low=0, high=1e6
     )

@@ -42,7 +42,7 @@ def provenance(
         },
         "training": {
             "steps": outcome.steps,
-            "epochs": len(outcome.history),
+            "epochs": outcome.epochs,
             "best_epoch": outcome.best_epoch,
             "stopped": outcome.stopped,
             "interrupted": outcome.stopped == "interrupted",

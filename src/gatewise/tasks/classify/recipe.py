@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from gatewise.data.texts import Texts
 from gatewise.data.tokenizer import Tokenizer
 from gatewise.data.vectors import read_vectors
 from gatewise.errors import DataError, UsageError
-from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.tasks.classify.config import TASK, ClassifyConfig
 from gatewise.tasks.classify.embedding import frequent_pairs
 from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder, cut_note
 from gatewise.tasks.classify.fitted import (
@@ -37,10 +37,14 @@ from gatewise.tasks.classify.measuring import OBSERVED, baselines, calibrate, ha
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
+from gatewise.training.config import dump_config
+from gatewise.training.folder import training_run
 from gatewise.training.loop import fit
 from gatewise.training.metrics import ClassCounts
-from gatewise.training.options import LoopOptions, Outcome
-from gatewise.training.progress import Reporter, reporter
+from gatewise.training.options import FREE, LoopOptions, Outcome
+from gatewise.training.progress import Reporter, Several, reporter
+from gatewise.training.sums import Sum
+from gatewise.training.tensorboard import TensorBoard
 
 Data = TypeVar("Data", Texts, Series)
 
@@ -58,11 +62,15 @@ class Job:
     """What a training is told besides data and options: where to save, how to report, what to note down.
 
     Args:
+        resume: go on with the training of the same options and data that was killed on its way to `out`.
+        tensorboard: also write event files, into the folder `tensorboard` of the run.
         baselines: whether simpler models are measured on the validation part too (`measuring.baselines`).
     """
 
     out: str | Path | None = None
     overwrite: bool = False
+    resume: bool = False
+    tensorboard: bool = False
     progress: str | Reporter | None = "auto"
     command: str = ""
     labels: Sequence[Label] | None = None
@@ -82,7 +90,7 @@ def train_texts(
     Args:
         train: with labels; `config.validation` of it is held out by `config.seed`, stratified by label.
         validation: a part of your own for validation; nothing of `train` is then held out.
-        options: fields of `Job` (out, overwrite, progress, command, labels, baselines), or a whole `job`.
+        options: fields of `Job` (out, overwrite, resume, …), or a whole `job`.
 
     Raises:
         DataError: fewer than two labels; a validation label that the training part lacks.
@@ -144,9 +152,9 @@ def _train(
     *,
     given: bool,
 ) -> FittedClassifier:
-    report = reporter(job.progress)
-    place = runs.new_run(job.out, overwrite=job.overwrite) if job.out else nullcontext(None)
-    with place as folder, _settings(config):
+    with _place(job, config) as folder, _settings(config):
+        report = _reporter(job, folder)
+        about = _about(config, train, validation, given=given)
         labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
         notes = list(train.notes)
         if given and validation is not None:  # what is held out has the notes of the whole
@@ -161,9 +169,9 @@ def _train(
         validated = held_out if held_out is not None and len(held_out.targets) else None
         observed = validated or part
         before = half_lives(network.train(False), encoder, observed.arrays)
-        outcome = _fit(network, encoder, part, held_out, config, report, folder)
+        outcome = _fit(network, encoder, part, held_out, config, report, folder, about, resume=job.resume)
         if outcome.stopped != "finished":
-            notes.append(_STOPS[outcome.stopped].format(epochs=len(outcome.history), steps=outcome.steps))
+            notes.append(_STOPS[outcome.stopped].format(epochs=outcome.epochs, steps=outcome.steps))
             report.note(notes[-1])
         fitted = FittedClassifier(config, network, encoder, labels, history=outcome.history)
         fitted.metrics = provenance(train, validation, config, outcome, network, given=given) | {
@@ -183,14 +191,41 @@ def _train(
         }
         fitted.metrics["notes"] = notes
         if folder:
-            (folder / runs.LOG).touch()
             fitted.write(folder)
     return fitted
+
+
+def _place(job: Job, config: ClassifyConfig) -> AbstractContextManager[Path | None]:
+    """The folder to train in, or None where nothing is to be saved."""
+    if not job.out:
+        if job.resume or job.tensorboard:
+            raise UsageError("resume and tensorboard need a run folder, and none is given")
+        return nullcontext(None)
+    keep = config.keep_checkpoints > 0
+    return training_run(job.out, overwrite=job.overwrite, resume=job.resume, keep_checkpoints=keep)
+
+
+def _reporter(job: Job, folder: Path | None) -> Reporter:
+    report = reporter(job.progress)
+    return Several(report, TensorBoard(folder / "tensorboard")) if folder and job.tensorboard else report
+
+
+def _about(
+    config: ClassifyConfig, train: Texts | Series, validation: Texts | Series | None, *, given: bool
+) -> dict[str, Any]:
+    """What a training may not change when it is resumed: its options and its data, wherever these lie."""
+    options = {name: value for name, value in asdict(config).items() if name not in FREE}
+    del options["data"], options["validation_data"]
+    about = options | {"the SHA-256 of the training data": train.sha256}
+    if given and validation is not None:
+        about["the SHA-256 of the validation data"] = validation.sha256
+    return about
 
 
 _NOT_VALIDATED = "no validation part: weights of the last step, and probabilities that are not calibrated"
 _STOPS = {
     "interrupted": "interrupted after {steps:,} steps and {epochs} whole epochs; the best weights until then were kept",
+    "callback": "stopped after {steps:,} steps by a callback; the best weights until then were kept",
     "minutes": "the time was over after {steps:,} steps; the best weights until then were kept",
     "patience": "stopped after {epochs} epochs, for validation no longer improved; the best weights were kept",
 }
@@ -251,28 +286,43 @@ def _fit(
     config: ClassifyConfig,
     report: Reporter,
     folder: Path | None,
+    about: dict[str, Any],
+    *,
+    resume: bool,
 ) -> Outcome:
     device = pick_device(config.device)
     network.to(device)
     lengths = [len(array) for array in train.arrays]
-    weights = _class_weights(train.targets, config).to(device)
+    weights = _class_weights(train.targets, config)
 
     def batches(epoch: int) -> list[list[int]]:
         order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         return bucketed_batches(lengths, config.batch_size, order)
 
-    def loss(model: nn.Module, batch: list[int]) -> Tensor:
-        x, sizes = encoder.collate([train.arrays[i] for i in batch])
-        targets = torch.from_numpy(train.targets[batch])
-        return cross_entropy(model(x.to(device), sizes.to(device)), targets.to(device), weights)
+    def prepare(batch: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        return *encoder.collate([train.arrays[i] for i in batch]), torch.from_numpy(train.targets[batch])
 
-    evaluate = _evaluation(encoder, validation) if validation else None
-    log = folder / runs.LOG if folder else None
-    shared = {name: getattr(config, name) for name in _SHARED}
-    return fit(network, batches, loss, LoopOptions(**shared), evaluate=evaluate, report=report, log=log)
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Sum:
+        x, sizes, targets = (part.to(device) for part in batch)
+        total = cross_entropy(model(x, sizes), targets, weights.to(device), reduction="sum")
+        return Sum(total, weights[batch[2]].sum().item())
+
+    return fit(
+        network,
+        batches,
+        loss,
+        LoopOptions(**{name: getattr(config, name) for name in _SHARED}),
+        prepare=prepare,
+        evaluate=_evaluation(encoder, validation) if validation else None,
+        report=report,
+        folder=folder,
+        resume=resume,
+        about=about,
+        config=dump_config(config, folder / runs.CONFIG if folder else None, task=TASK),
+    )
 
 
-_SHARED = ("epochs", "learning_rate", "warmup", "weight_decay", "ema", "clip", "patience", "minutes")
+_SHARED = {item.name for item in fields(LoopOptions)} & {item.name for item in fields(ClassifyConfig)}
 
 
 def _evaluation(encoder: Encoder, part: Part) -> Callable[[nn.Module], dict[str, float]]:
