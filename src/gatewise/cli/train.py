@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gatewise.data.series import Series
     from gatewise.data.texts import Texts
     from gatewise.tasks.classify.fitted import FittedClassifier
+    from gatewise.training.distributed import Processes
 
 train = typer.Typer(name="train", help="Train a model on your data.", no_args_is_help=True)
 
@@ -66,7 +68,6 @@ def classify(
 
     Again, exactly: [bold]gatewise train classify --config runs/reviews/config.toml --out runs/again[/bold]
     """
-    out = Output(as_json)
     named = {"data": data, "validation_data": valid}
     values = flags | {name: value for name, value in named.items() if value is not None}
     config = build_config(ClassifyConfig, config_file, values, task=TASK)
@@ -74,22 +75,27 @@ def classify(
         raise UsageError(
             "there is no training data: name a file or folder (see gatewise train classify --help)"
         )
-    training = read_labelled(config.data, config)
-    out.text.print(describe(training))
-    validation = read_labelled(config.validation_data, config) if config.validation_data else None
-    if validation is not None:
-        out.text.print(f"validation: {describe(validation)}")
-    fitted = _fit(
-        training,
-        validation,
-        config,
-        out=run,
-        overwrite=overwrite,
-        resume=resume,
-        tensorboard=tensorboard,
-        command=shlex.join(["gatewise", *context.obj]),
-    )
-    _print_result(fitted, config, run, out)
+    job = {"out": run, "overwrite": overwrite, "resume": resume, "tensorboard": tensorboard}
+    job["command"] = shlex.join(["gatewise", *context.obj])
+    out = Output(as_json)
+    with _processes(config) as processes:
+        say = out.text.print if processes.is_first else lambda text: None
+        training = read_labelled(config.data, config)
+        say(describe(training))
+        validation = read_labelled(config.validation_data, config) if config.validation_data else None
+        if validation is not None:
+            say(f"validation: {describe(validation)}")
+        fitted = _fit(training, validation, config, **job)
+    if processes.is_first:
+        _print_result(fitted, config, run, out)
+
+
+def _processes(config: ClassifyConfig) -> AbstractContextManager[Processes]:
+    """This process alone, or those that torchrun has started."""
+    from gatewise.tasks.classify.fitted import pick_device
+    from gatewise.training.distributed import Processes
+
+    return Processes.current(pick_device(config.device))
 
 
 def _fit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ class Loader:
                     persistent_workers=True,
                 )
 
-    def __call__(self, batches: Sequence[Any]) -> Iterator[Any]:
+    def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Each batch prepared; one call's batches are to be taken, or given up, before the next call."""
         if self.loader is None:
             return map(self.prepare, batches)
@@ -67,13 +67,10 @@ class Loader:
 class _Order:
     """The sampler: yields the descriptions themselves."""
 
-    batches: Sequence[Any] = ()
+    batches: Iterable[Any] = ()
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 class _Prepared(Dataset[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,8 @@ class Window:
     targets: Tensor
 
     def shard(self, rank: int, world: int) -> Window:
-        """The streams of one of `world` processes: neighbouring columns, the same ones in every window."""
-        streams = self.inputs.shape[1]
-        own = slice(streams * rank // world, streams * (rank + 1) // world)
-        return Window(self.inputs[:, own], self.targets[:, own])
+        """The streams of one of `world` processes: every `world`-th column, the same ones in every window."""
+        return Window(self.inputs[:, rank::world], self.targets[:, rank::world])
 
 
 class TokenStreams(Sequence[Window]):
@@ -108,12 +106,12 @@ class Carried:
         """Forget the state."""
         self.state = None
 
-    def pack(self) -> tuple[dict[str, Tensor], Any]:
-        """The state as named tensors on the CPU, and its structure as JSON."""
-        tensors: dict[str, Tensor] = {}
+    def pack(self) -> tuple[list[Tensor], Any]:
+        """The state's tensors on the CPU, and as JSON its structure, in which a number stands for each."""
+        tensors: list[Tensor] = []
         return tensors, _packed(self.state, tensors)
 
-    def unpack(self, tensors: Mapping[str, Tensor], structure: Any, device: torch.device) -> None:
+    def unpack(self, tensors: Sequence[Tensor], structure: Any, device: torch.device) -> None:
         """Take up a state as `pack` gave it.
 
         Raises:
@@ -135,12 +133,11 @@ def _mapped(state: State, change: Callable[[Tensor], Tensor]) -> State:
     raise UsageError(f"a carried state holds a {type(state).__name__}; it must be made of tensors")
 
 
-def _packed(state: State, tensors: dict[str, Tensor]) -> Any:
-    """JSON in which the name of each tensor stands in its place; the tensors go into `tensors`."""
+def _packed(state: State, tensors: list[Tensor]) -> Any:
+    """JSON in which the number of each tensor stands in its place; the tensors go into `tensors`."""
     if isinstance(state, Tensor):
-        name = str(len(tensors))
-        tensors[name] = state.detach().cpu()
-        return name
+        tensors.append(state.detach().cpu())
+        return len(tensors) - 1
     if isinstance(state, dict):
         return {"dict": {name: _packed(part, tensors) for name, part in state.items()}}
     if isinstance(state, tuple | list):
@@ -149,10 +146,10 @@ def _packed(state: State, tensors: dict[str, Tensor]) -> Any:
     return None
 
 
-def _unpacked(structure: Any, tensors: Mapping[str, Tensor], device: torch.device) -> State:
+def _unpacked(structure: Any, tensors: Sequence[Tensor], device: torch.device) -> State:
     if structure is None:
         return None
-    if isinstance(structure, str) and structure in tensors:
+    if isinstance(structure, int) and not isinstance(structure, bool) and 0 <= structure < len(tensors):
         return tensors[structure].to(device, copy=True)  # in memory of its own, aligned as torch aligns it
     match structure:
         case {"dict": dict(parts)}:

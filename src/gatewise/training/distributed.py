@@ -49,19 +49,27 @@ def shard(batch: Any, rank: int, world: int) -> Any:
     return batch[rank::world]
 
 
-def merge(parts: Sequence[Sequence[T]]) -> list[T]:
-    """The whole of which `shard` gave these parts, in its order; `parts` in the order of the ranks.
+def merge(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of a whole batch from those of its parts, as `shard` gave them, in the order of the ranks.
+
+    Args:
+        parts: of each process [N_rank, …], all of one dtype and device.
+
+    Returns:
+        [N, …].
 
     Raises:
         GatewiseError: the parts are not those of one batch.
     """
-    sizes = [len(part) for part in parts]
-    total, world = sum(sizes), len(parts)
-    if sizes != [len(range(rank, total, world)) for rank in range(world)]:
+    sizes, world = [len(part) for part in parts], len(parts)
+    if sizes != [len(range(rank, sum(sizes), world)) for rank in range(world)]:
         raise GatewiseError(
             f"the parts of {world} processes have {sizes} rows; they are not those of one batch"
         )
-    return [parts[i % world][i // world] for i in range(total)]
+    whole = parts[0].new_empty((sum(sizes), *parts[0].shape[1:]))
+    for rank, part in enumerate(parts):
+        whole[rank::world] = part
+    return whole
 
 
 @dataclass(frozen=True)
@@ -178,9 +186,7 @@ class Processes:
         if self.world == 1:
             return value
         if isinstance(value, Tensor):
-            part = value.detach().to(self._meeting_place, torch.float64).contiguous()
-            parts = [torch.empty_like(part) for _ in range(self.world)]
-            distributed.all_gather(parts, part)
+            parts = self._all(value.detach().to(self._meeting_place, torch.float64))
             total = parts[0].clone()
             for part in parts[1:]:
                 total += part
@@ -204,19 +210,22 @@ class Processes:
         """As `gather`, the rows of each process in a list of their own."""
         if self.world == 1:
             return [list(rows)]
-        content = _encoded(rows)
-        sizes = torch.empty(self.world, dtype=torch.int64, device=self._meeting_place)
-        size = torch.tensor([len(content)], device=self._meeting_place)
-        distributed.all_gather_into_tensor(sizes, size)
-        own = torch.zeros(int(sizes.max()), dtype=torch.uint8)
-        own[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        own = own.to(self._meeting_place)
-        parts = [torch.empty_like(own) for _ in range(self.world)]
-        distributed.all_gather(parts, own)
+        content = torch.frombuffer(bytearray(_encoded(rows)), dtype=torch.uint8)
+        sizes = [int(size) for size in self._all(torch.tensor(len(content), device=self._meeting_place))]
+        own = torch.zeros(max(sizes), dtype=torch.uint8)  # all of one length, as they must be
+        own[: len(content)] = content
+        parts = self._all(own.to(self._meeting_place))
         return [
-            _decoded(part[:length].cpu().numpy().tobytes())
-            for part, length in zip(parts, sizes.tolist(), strict=True)
+            _decoded(part[:size].cpu().numpy().tobytes()) for part, size in zip(parts, sizes, strict=True)
         ]
+
+    def whole(self, rows: Tensor) -> Tensor:
+        """The rows of a whole batch, in its order, from each process's rows for its `shard`; on the CPU.
+
+        Args:
+            rows: [N_rank, …].
+        """
+        return merge(self.gather([rows])) if self.world > 1 else rows.cpu()
 
     def first(self, value: T) -> T:
         """The first process's value, on each of them: what depends on a clock or a disk is decided once.
@@ -229,6 +238,18 @@ class Processes:
     def barrier(self) -> None:
         """Wait for all processes."""
         self.sum(0.0)
+
+    def _all(self, own: Tensor) -> list[Tensor]:
+        """A tensor of every process, in the order of the ranks; all of one shape and dtype, at the meeting place."""
+        parts = [torch.empty_like(own) for _ in range(self.world)]
+        try:
+            distributed.all_gather(parts, own.contiguous())
+        except RuntimeError as error:
+            reason = next(iter(str(error).splitlines()), "")[:120]
+            raise GatewiseError(
+                f"process {self.rank} of {self.world} has lost the others ({reason})"
+            ) from None
+        return parts
 
     @property
     def _meeting_place(self) -> torch.device:
@@ -300,6 +321,11 @@ def _begin(processes: Processes) -> None:
         raise GatewiseError(
             f"process {processes.rank} of {processes.world} cannot join the others at {where} ({reason})"
         ) from None
+
+
+def is_restart() -> bool:
+    """Whether torchrun has started this process anew after one of its kind failed: what was begun is to be resumed."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 # Rows as bytes: `all_gather_object` would pickle them.

@@ -12,6 +12,7 @@ from typing import IO
 
 from gatewise.errors import RunError
 from gatewise.training.checkpoint import latest_checkpoint
+from gatewise.training.distributed import Processes
 from gatewise.training.resume import CHECKPOINTS
 from gatewise.training.run import CONFIG, refuse_filled, replace_run
 
@@ -20,7 +21,12 @@ LOCK = ".lock"
 
 @contextmanager
 def training_run(
-    folder: str | Path, *, overwrite: bool = False, resume: bool = False, keep_checkpoints: bool = False
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    keep_checkpoints: bool = False,
+    processes: Processes | None = None,
 ) -> Iterator[Path]:
     """A folder beside `folder` to train in; it takes that place when the block ends well.
 
@@ -31,24 +37,26 @@ def training_run(
         overwrite: replace an earlier run at `folder`, and throw away what an unfinished training left.
         resume: go on in the folder that an unfinished training left, or begin where there is none.
         keep_checkpoints: leave the checkpoints in the run.
+        processes: those that train together, which must see the same disk; the first of them makes and moves folders.
 
     Raises:
         RunError: `folder` is taken; an unfinished training is there and neither flag is given; another process
             is training there.
     """
+    processes = processes or Processes()
     target = Path(folder).absolute()
     place = target.with_name(f"{target.name}.training")
     refuse_filled(target, folder, overwrite)
     _refuse_unfinished(place, overwrite=overwrite, resume=resume)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be made ({error.strerror})") from None
-    with (place / LOCK).open("a") as lock:
-        _lock(lock, place)
-        if not resume:
-            _empty(place)
+    processes.barrier()  # each of them has looked before the first one makes anything
+    if not processes.is_first:
+        processes.barrier()
+        yield place
+        processes.barrier()
+        return
+    with _made(place, folder, resume=resume):
         try:
+            processes.barrier()
             yield place
             refuse_filled(target, folder, overwrite)
             replace_run(target, place)
@@ -59,6 +67,22 @@ def training_run(
         if not keep_checkpoints:
             shutil.rmtree(target / CHECKPOINTS, ignore_errors=True)
         (target / LOCK).unlink(missing_ok=True)
+    processes.barrier()  # the run is complete before anybody goes on
+
+
+@contextmanager
+def _made(place: Path, named: str | Path, *, resume: bool) -> Iterator[None]:
+    """The folder, for this process alone; empty unless a training in it is resumed."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = (place / LOCK).open("a")
+    except OSError as error:
+        raise RunError(f"{named}: cannot be made ({error.strerror})") from None
+    with lock:
+        _lock(lock, place)
+        if not resume:
+            _empty(place)
+        yield
 
 
 def _refuse_unfinished(place: Path, *, overwrite: bool, resume: bool) -> None:

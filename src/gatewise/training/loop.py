@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from gatewise.errors import GatewiseError, UsageError
 from gatewise.training.average import make_average
 from gatewise.training.callbacks import Callback, Moment
 from gatewise.training.carried import Carried
+from gatewise.training.distributed import Processes
 from gatewise.training.options import LoopOptions, Outcome
 from gatewise.training.progress import Reporter, Silent, Tick
 from gatewise.training.resume import Keeper
@@ -43,6 +45,7 @@ def fit(
     evaluate: Evaluate | None = None,
     report: Reporter | None = None,
     callbacks: Sequence[Callback] = (),
+    processes: Processes | None = None,
     folder: Path | None = None,
     resume: bool = False,
     about: Mapping[str, Any] | None = None,
@@ -50,7 +53,8 @@ def fit(
 ) -> Outcome:
     """Train `model` in place and leave its best weights in it.
 
-    Ctrl-C ends the training as if it had been planned so, with the best weights so far.
+    Ctrl-C ends the training as if it had been planned so, with the best weights so far; that of several processes just
+    ends, for they would have to agree on the step.
 
     Args:
         batches: the batches of epoch 0, 1, …, as many in each; the same epoch must give the same batches.
@@ -60,6 +64,9 @@ def fit(
         evaluate: figures of a model on validation data, among them "loss" and `options.metric`; without it
             the last weights are kept.
         callbacks: called after each step, see `Callback`.
+        processes: those that train the same model together, each with the same arguments; each takes its part of every
+            batch (`shard`), `prepare` and `loss` see that part alone, and `evaluate` must give all the same figures.
+            Every batch must then be a sequence, or know how to `shard` itself.
         folder: an existing folder for `metrics.jsonl` (a row a validation), `steps.jsonl` (a row a step) and
             `checkpoints/`.
         resume: go on from the newest checkpoint in `folder`; where there is none, begin.
@@ -72,14 +79,22 @@ def fit(
         RunError: a checkpoint that cannot be read, or cannot be written.
     """
     run = Fit(
-        model, batches, loss, options, prepare=prepare, evaluate=evaluate, report=report, callbacks=callbacks
+        model,
+        batches,
+        loss,
+        options,
+        prepare=prepare,
+        evaluate=evaluate,
+        report=report,
+        callbacks=callbacks,
+        processes=processes,
     )
     try:
         if folder is not None:
             run.keep_in(folder, resume=resume, about=about or {}, config=config)
         run.train()
     except KeyboardInterrupt:
-        if not run.state.step:
+        if not run.state.step or run.processes.world > 1:
             raise
         run.stopped = "interrupted"
     finally:
@@ -102,10 +117,14 @@ class Fit:
         evaluate: Evaluate | None = None,
         report: Reporter | None = None,
         callbacks: Sequence[Callback] = (),
+        processes: Processes | None = None,
     ):
         self.model, self.batches, self.loss, self.options = model, batches, loss, options
-        self.evaluate, self.report, self.callbacks = evaluate, report or Silent(), callbacks
-        self.loader = Loader(prepare or (lambda batch: batch), options.workers if prepare else 0)
+        self.processes = processes or Processes()
+        self.network = self.processes.wrap(model)  # what the loss calls
+        self.evaluate, self.callbacks = evaluate, callbacks
+        self.report = report if report and self.processes.is_first else Silent()
+        self.loader = Loader(_of_part(prepare, self.processes), options.workers if prepare else 0)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters, betas=options.betas, weight_decay=options.weight_decay, fused=True
@@ -140,8 +159,11 @@ class Fit:
         self.keeper.open_logs()
 
     def train(self) -> None:
-        if self.keeper and not self.state.step:
-            self.keeper.save()
+        if not self.state.step:
+            if self.processes.rank:  # masks of their own
+                torch.manual_seed(torch.initial_seed() + self.processes.rank)
+            if self.keeper:
+                self.keeper.save()
         while self.state.epoch < self.options.epochs and not self.stopped:
             self.stopped = self.why_stop()  # that of a resumed training; after a step it is asked again
             self.one_epoch()
@@ -153,7 +175,8 @@ class Fit:
         self.model.train()
         if state.batch == 0 and isinstance(self.loss, Carried):
             self.loss.reset()
-        prepared = self.loader(batches[state.batch :])
+        rest = (self.processes.shard(batches[k]) for k in range(state.batch, len(batches)))
+        prepared = self.loader(rest)
         while state.epoch < epoch and not self.stopped:
             parts = list(islice(prepared, self.options.accumulate))
             loss = self.one_step(parts)
@@ -177,7 +200,8 @@ class Fit:
         if late or finished or _is_due(options.validate_every, state.step, ended):
             row = self.row(epoch)
         moment = Moment(tick, row, self.model, self.optimizer)
-        if any([callback(moment) is True for callback in self.callbacks]):  # noqa: C419 - each is called
+        votes = sum(callback(moment) is True for callback in self.callbacks)
+        if self.callbacks and self.processes.sum(votes):
             self.stopped = "callback"
         if late:
             self.stopped = "minutes"
@@ -193,14 +217,15 @@ class Fit:
             group["lr"] = rate
         self.optimizer.zero_grad()
         total = count = divisor = 0.0
-        for batch in parts:
-            found = self.loss(self.model, batch)
-            number = found.total.item()
-            self.check(number, "loss", self.state.step + 1)
-            total, count = total + number, count + found.count
-            # The count of the whole step is known with its last batch; until then the first one's stands for it.
-            divisor = divisor or found.count or 1.0
-            (found.total / divisor).backward()
+        for number, batch in enumerate(parts, 1):
+            with nullcontext() if number == len(parts) else self.processes.apart(self.network):
+                found = self.loss(self.network, batch) if batch is not None else self.idle()
+                sums = self.processes.sum([found.total.item(), float(found.count)])
+                self.check(sums[0], "loss", self.state.step + 1)
+                total, count = total + sums[0], count + sums[1]
+                # The count of the whole step is known with its last batch; until then the first one's stands for it.
+                divisor = divisor or sums[1] or 1.0
+                (found.total / (divisor / self.processes.world)).backward()
         if len(parts) > 1:
             self.scale_gradients(divisor / (count or 1.0))
         if self.options.clip:
@@ -212,6 +237,9 @@ class Fit:
             self.average.update(self.model, self.state.step)
         return total / count if count else 0.0
 
+    def idle(self) -> Sum:
+        return Sum(self.processes.idle(self.network), 0.0)
+
     def scale_gradients(self, factor: float) -> None:
         for parameter in self.parameters:
             if parameter.grad is not None:
@@ -222,10 +250,12 @@ class Fit:
         return "patience" if 0 < self.options.patience <= self.state.waiting else ""
 
     def is_late(self) -> bool:
-        """Whether another step and validation would go beyond the time."""
+        """Whether another step and validation would go beyond the time, by the first process's clock."""
+        if not self.options.minutes:
+            return False
         seconds = self.seconds()
         after_next = seconds * (1 + 1 / self.state.step) + self.validating
-        return 0 < 60 * self.options.minutes < after_next
+        return self.processes.first(60 * self.options.minutes < after_next)
 
     def check(self, value: float, name: str, step: int) -> None:
         if not math.isfinite(value):
@@ -263,7 +293,8 @@ class Fit:
         candidate = self.candidate
         candidate.train(False)
         with torch.no_grad():
-            found = {name: float(value) for name, value in self.evaluate(candidate).items()}
+            own = {name: float(value) for name, value in self.evaluate(candidate).items()}
+            found = self.processes.first(own)  # that all of them keep the same weights
         self.model.train()
         self.check(found["loss"], "validation loss", self.state.step)
         score = [found[self.options.metric], -found["loss"]]
@@ -291,6 +322,19 @@ class Fit:
         self.report.close()
         if self.keeper:
             self.keeper.close()
+
+
+def _of_part(prepare: Prepare | None, processes: Processes) -> Prepare:
+    """Makes of a process's part of a batch what the loss takes, or None of an empty one."""
+    if processes.world == 1:
+        return prepare or (lambda batch: batch)
+
+    def prepared(part: Any) -> Any:
+        if isinstance(part, Sized) and not len(part):
+            return None
+        return prepare(part) if prepare else part
+
+    return prepared
 
 
 def _is_due(every: int, step: int, ended: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,15 +47,19 @@ class Keeper:
         self.logs: dict[str, Log] = {}
 
     def open_logs(self) -> None:
-        """Open the logs, cut back to where the state says they were."""
+        """In the first process: open the logs, cut back to where the state says they were."""
+        if not self.fit.processes.is_first:
+            return
         for name in (STEPS, ROWS):
             self.logs[name] = Log(self.folder / name, self.fit.state.lengths.get(name, 0))
 
     def log_step(self, row: Mapping[str, float]) -> None:
-        self.logs[STEPS].write(row)
+        if self.logs:
+            self.logs[STEPS].write(row)
 
     def log_row(self, row: Mapping[str, float]) -> None:
-        self.logs[ROWS].write(row)
+        if self.logs:
+            self.logs[ROWS].write(row)
 
     def close(self) -> None:
         for log in self.logs.values():
@@ -66,9 +70,10 @@ class Keeper:
         fit = self.fit
         fit.seconds()
         fit.state.lengths = {name: log.sync() for name, log in self.logs.items()}
-        checkpoint = self.taken()
-        keep = max(1, fit.options.keep_checkpoints)
-        save_checkpoint(self.folder / CHECKPOINTS, fit.state.step, checkpoint, keep=keep)
+        checkpoint = self.taken()  # with what the other processes hold
+        if fit.processes.is_first:
+            keep = max(1, fit.options.keep_checkpoints)
+            save_checkpoint(self.folder / CHECKPOINTS, fit.state.step, checkpoint, keep=keep)
 
     def taken(self) -> Checkpoint:
         fit = self.fit
@@ -76,7 +81,7 @@ class Keeper:
         tensors: dict[str, Mapping[str, Tensor]] = {
             "model": fit.model.state_dict(),
             "optimizer": optimizer,
-            "random": _random(_device(fit)),
+            "random": self.of_all([state.cpu() for state in _random(_device(fit))]),
         }
         state: dict[str, Any] = {"about": self.about, "training": fit.state.to_json(), "optimizer": packed}
         if fit.average:
@@ -85,8 +90,15 @@ class Keeper:
         if fit.best:
             tensors["best"] = fit.best
         if isinstance(fit.loss, Carried):
-            tensors["carried"], state["carried"] = fit.loss.pack()
+            carried, structure = fit.loss.pack()
+            tensors["carried"] = self.of_all(carried)
+            state["carried"] = fit.processes.gather([structure])
         return Checkpoint(tensors, state, self.config)
+
+    def of_all(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The tensors of every process, each named `PROCESS.NUMBER`."""
+        parts = self.fit.processes.parts(tensors)
+        return {f"{rank}.{n}": tensor for rank, part in enumerate(parts) for n, tensor in enumerate(part)}
 
     def restore(self) -> bool:
         """Bring the training to where its newest checkpoint was taken; False when there is none.
@@ -96,8 +108,12 @@ class Keeper:
             RunError: a checkpoint that is damaged, or is one of another model.
         """
         path = latest_checkpoint(self.folder / CHECKPOINTS)
-        if path is None:
+        name = self.fit.processes.first(
+            path.name if path else ""
+        )  # a disk may show it later to another machine
+        if not name:
             return False
+        path = self.folder / CHECKPOINTS / name
         checkpoint = load_checkpoint(path)
         self.refuse_others(checkpoint.state.get("about"), path)
         fit, state, tensors = self.fit, checkpoint.state, checkpoint.tensors
@@ -110,8 +126,8 @@ class Keeper:
             check_fit(fit.model, tensors["best"], path / "best.safetensors", needed_by="this training")
             fit.best = {name: value.to(_device(fit), copy=True) for name, value in tensors["best"].items()}
         if isinstance(fit.loss, Carried):
-            fit.loss.unpack(_group(tensors, "carried", path), state.get("carried"), _device(fit))
-        _set_random(_group(tensors, "random", path), _device(fit), path)
+            self.restore_carried(fit.loss, _group(tensors, "carried", path), state.get("carried"), path)
+        self.restore_random(_group(tensors, "random", path), path)
         fit.state = reached  # last: whoever is interrupted before this has trained nothing
         return True
 
@@ -139,31 +155,48 @@ class Keeper:
             for name, value in weights.items():
                 own[name].copy_(value)
 
+    def restore_carried(
+        self, loss: Carried, tensors: Mapping[str, Tensor], structures: Any, path: Path
+    ) -> None:
+        processes = self.fit.processes
+        if not isinstance(structures, list) or len(structures) != processes.world:
+            then = len(structures) if isinstance(structures, list) else "no"
+            raise RunError(
+                f"{path}: holds the carried state of {then} processes, and {processes.world} are to go on with it"
+            )
+        loss.unpack(_own(tensors, processes.rank), structures[processes.rank], _device(self.fit))
+
+    def restore_random(self, states: Mapping[str, Tensor], path: Path) -> None:
+        """Each process goes on with its own numbers; one that was not there before, with those of another."""
+        device = _device(self.fit)
+        count = len({name.partition(".")[0] for name in states})
+        found, wanted = _own(states, self.fit.processes.rank % max(count, 1)), _random(device)
+        if [(s.shape, s.dtype) for s in found] != [(s.shape, s.dtype) for s in wanted]:
+            raise RunError(
+                f"{path}: holds no random state that this version of PyTorch can use on {device.type}"
+            )
+        try:
+            torch.set_rng_state(found[0])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(found[1], device)
+        except RuntimeError as error:
+            raise RunError(f"{path}: the random state cannot be used ({error})") from None
+
+
+def _own(tensors: Mapping[str, Tensor], rank: int) -> list[Tensor]:
+    """The tensors of one process, in their order."""
+    count = sum(name.startswith(f"{rank}.") for name in tensors)
+    return [tensors[key] for n in range(count) if (key := f"{rank}.{n}") in tensors]
+
 
 def _device(fit: Fit) -> torch.device:
     return fit.parameters[0].device
 
 
-def _random(device: torch.device) -> dict[str, Tensor]:
+def _random(device: torch.device) -> list[Tensor]:
     """The states of torch's generators, from which everything random in a step comes."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_random(states: Mapping[str, Tensor], device: torch.device, path: Path) -> None:
-    for name, own in _random(device).items():
-        if name not in states or states[name].shape != own.shape or states[name].dtype != own.dtype:
-            raise RunError(
-                f"{path}: the random state {name!r} is missing, or is one of another version of PyTorch"
-            )
-    try:
-        torch.set_rng_state(states["cpu"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(states["cuda"], device)
-    except RuntimeError as error:
-        raise RunError(f"{path}: the random state cannot be used ({error})") from None
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
 def _group(tensors: Mapping[str, Mapping[str, Tensor]], name: str, path: Path) -> Mapping[str, Tensor]:

@@ -38,11 +38,12 @@ from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config
+from gatewise.training.distributed import Processes, is_restart, merge
 from gatewise.training.folder import training_run
 from gatewise.training.loop import fit
 from gatewise.training.metrics import ClassCounts
 from gatewise.training.options import FREE, LoopOptions, Outcome
-from gatewise.training.progress import Reporter, Several, reporter
+from gatewise.training.progress import Reporter, Several, Silent, reporter
 from gatewise.training.sums import Sum
 from gatewise.training.tensorboard import TensorBoard
 
@@ -152,8 +153,14 @@ def _train(
     *,
     given: bool,
 ) -> FittedClassifier:
-    with _place(job, config) as folder, _settings(config):
-        report = _reporter(job, folder)
+    with (
+        Processes.current(pick_device(config.device)) as processes,
+        _place(job, config, processes) as folder,
+        _settings(config),
+    ):
+        if folder and processes.is_first and not (folder / runs.CONFIG).exists():
+            dump_config(config, folder / runs.CONFIG, task=TASK)
+        report = _reporter(job, folder, processes)
         about = _about(config, train, validation, given=given)
         labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
         notes = list(train.notes)
@@ -169,7 +176,9 @@ def _train(
         validated = held_out if held_out is not None and len(held_out.targets) else None
         observed = validated or part
         before = half_lives(network.train(False), encoder, observed.arrays)
-        outcome = _fit(network, encoder, part, held_out, config, report, folder, about, resume=job.resume)
+        outcome = _fit(
+            network, encoder, part, held_out, config, report, folder, about, processes, resume=_resumes(job)
+        )
         if outcome.stopped != "finished":
             notes.append(_STOPS[outcome.stopped].format(epochs=outcome.epochs, steps=outcome.steps))
             report.note(notes[-1])
@@ -181,7 +190,7 @@ def _train(
             notes.append(_NOT_VALIDATED)
         else:
             fitted.metrics |= calibrate(fitted, validated.arrays, validated.targets)
-        if validated is not None and validation is not None and job.baselines:
+        if validated is not None and validation is not None and job.baselines and processes.is_first:
             fitted.metrics["baselines"] = baselines(train, validation, fitted)
         fitted.metrics["half_lives"] = {
             "examples": min(OBSERVED, len(observed.targets)),
@@ -190,22 +199,33 @@ def _train(
             "after": half_lives(network, encoder, observed.arrays),
         }
         fitted.metrics["notes"] = notes
-        if folder:
+        if folder and processes.is_first:
             fitted.write(folder)
     return fitted
 
 
-def _place(job: Job, config: ClassifyConfig) -> AbstractContextManager[Path | None]:
+def _place(job: Job, config: ClassifyConfig, processes: Processes) -> AbstractContextManager[Path | None]:
     """The folder to train in, or None where nothing is to be saved."""
-    if not job.out:
-        if job.resume or job.tensorboard:
-            raise UsageError("resume and tensorboard need a run folder, and none is given")
-        return nullcontext(None)
-    keep = config.keep_checkpoints > 0
-    return training_run(job.out, overwrite=job.overwrite, resume=job.resume, keep_checkpoints=keep)
+    if job.out:
+        return training_run(
+            job.out,
+            overwrite=job.overwrite,
+            resume=_resumes(job),
+            keep_checkpoints=config.keep_checkpoints > 0,
+            processes=processes,
+        )
+    if job.resume or job.tensorboard:
+        raise UsageError("resume and tensorboard need a run folder, and none is given")
+    return nullcontext(None)
 
 
-def _reporter(job: Job, folder: Path | None) -> Reporter:
+def _resumes(job: Job) -> bool:
+    return job.resume or is_restart()
+
+
+def _reporter(job: Job, folder: Path | None, processes: Processes) -> Reporter:
+    if not processes.is_first:
+        return Silent()
     report = reporter(job.progress)
     return Several(report, TensorBoard(folder / "tensorboard")) if folder and job.tensorboard else report
 
@@ -287,10 +307,11 @@ def _fit(
     report: Reporter,
     folder: Path | None,
     about: dict[str, Any],
+    processes: Processes,
     *,
     resume: bool,
 ) -> Outcome:
-    device = pick_device(config.device)
+    device = processes.device
     network.to(device)
     lengths = [len(array) for array in train.arrays]
     weights = _class_weights(train.targets, config)
@@ -313,22 +334,30 @@ def _fit(
         loss,
         LoopOptions(**{name: getattr(config, name) for name in _SHARED}),
         prepare=prepare,
-        evaluate=_evaluation(encoder, validation) if validation else None,
+        evaluate=_evaluation(encoder, validation, processes) if validation else None,
         report=report,
+        processes=processes,
         folder=folder,
         resume=resume,
         about=about,
-        config=dump_config(config, folder / runs.CONFIG if folder else None, task=TASK),
+        config=dump_config(config, None, task=TASK),
     )
 
 
 _SHARED = {item.name for item in fields(LoopOptions)} & {item.name for item in fields(ClassifyConfig)}
 
 
-def _evaluation(encoder: Encoder, part: Part) -> Callable[[nn.Module], dict[str, float]]:
+def _evaluation(
+    encoder: Encoder, part: Part, processes: Processes
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Figures over the whole part, of which each process reads its share; the same in all of them."""
+
     def evaluate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, SequenceClassifier)
-        counts = ClassCounts.of(network_logits(model, encoder, part.arrays), part.targets)
+        own = [part.arrays[k] for k in processes.shard(range(len(part.arrays)))]
+        parts = processes.parts([torch.from_numpy(network_logits(model, encoder, own))])
+        logits = np.array(merge([rows.numpy() for (rows,) in parts])).reshape(len(part.arrays), -1)
+        counts = ClassCounts.of(logits, part.targets)
         return {"accuracy": counts.accuracy, "loss": counts.loss}
 
     return evaluate
