@@ -81,6 +81,25 @@ def assert_as_near(
         assert numbers < ENOUGH or error <= bound, f"{name}: {error:.3e} off; {bound:.3e} is allowed"
 
 
+def assert_in_company(
+    got: dict[str, Tensor], expected: dict[str, np.ndarray], caps: dict[torch.dtype, float]
+) -> None:
+    """Relative L2 of each tensor and of all together within `caps`, by the first one's dtype, one below float64.
+
+    Fewer than ENOUGH numbers are judged in company only, and nothing is said of so few in all: of arithmetic that
+    rounds every intermediate result, the error of a few numbers is a matter of luck.
+    """
+    cap = caps[next(iter(got.values())).dtype]
+    joined = [np.concatenate([np.ravel(a) for a in arrays]) for arrays in (
+        [array(t) for t in got.values()], [expected[name] for name in got],
+    )]  # fmt: skip
+    pairs = {name: (array(t), expected[name]) for name, t in got.items()} | {"all together": tuple(joined)}
+    for name, (found, wanted) in pairs.items():
+        assert found.shape == wanted.shape, f"{name} is {found.shape}, expected {wanted.shape}"
+        error = relative_l2(found, wanted, rms([joined[1]]))
+        assert found.size < ENOUGH or error <= cap, f"{name}: relative error {error:.2e}"
+
+
 def assert_same(got: Tensor, expected: Tensor, name: str = "", tolerance: float = 1e-12) -> None:
     """Same shape and dtype, and every element within `tolerance`, absolute and relative."""
     torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance, msg=lambda m: f"{name}: {m}")

@@ -4,6 +4,12 @@ import pytest
 import torch
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--case", type=int, metavar="NUMBER", help="of a contract test's many cases, only this one"
+    )
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_and_a_known_seed():
     torch.set_num_threads(1)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from native_cases import instruction_set, instruction_sets, native_only
+from contract.conditions import instruction_set
+from native_cases import instruction_sets, native_only
 
 from gatewise.kernels import Weights, backend, recurrence
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from kernel_cases import VARIANTS
-from native_cases import CELLS, LSTMS, check, make, native_only, per_row, rows_of, run
+from contract.cases import check
+from contract.catalogue import VARIANTS
+from native_cases import CELLS, LSTMS, make, native_only, per_row, rows_of, run
 from pairwise import case_id, many
 
 # A worker takes some 200 steps of rows at once, and of a matrix of more than 768 rows a part at a time.

@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 import torch
-from native_cases import instruction_set, instruction_sets, make, native_only, run
+from contract.conditions import instruction_set
+from native_cases import instruction_sets, make, native_only, run
 
 import gatewise as gw
 from gatewise.cells import Variant

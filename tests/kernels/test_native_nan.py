@@ -1,97 +1,16 @@
-"""NaN, infinity and the smallest numbers: they stay where they belong, and the processor's settings are given back."""
+"""Infinity and the smallest numbers: they stay where they belong, and the processor's settings are given back."""
 
 import numpy as np
 import pytest
 import torch
-from kernel_cases import VARIANTS
-from native_cases import CELLS, LSTMS, assert_equal_bits, make, native_only, run, threads
-from pairwise import case_id, many
+from contract.conditions import threads
+from contract.properties import spoil
+from native_cases import CELLS, make, native_only, run
 
 from gatewise.kernels import backend
 
-FACTORS = {
-    "cell": CELLS,
-    "H": [1, 16, 19, 40],
-    "reverse": [False, True],
-    "dtype": [torch.float32, torch.float64, torch.bfloat16],
-    "lengths": ["none", "unsorted", "with_zeros", "all_equal"],
-    "resets": ["none", "few", "many"],
-    "keep_c": [False, True],
-    "variant": ["plain", "drop_h", "drop_weights"],
-    "training": [False, True],
-}
 FIXED = {"T": 8, "B": 5, "I": 4}
-CASES = many(FACTORS, rounds=1) + many({**FACTORS, "cell": LSTMS, "variant": list(VARIANTS)}, rounds=1)
-every_case = pytest.mark.parametrize("k", range(len(CASES)), ids=lambda k: case_id(CASES[k]))
-
 pytestmark = native_only
-
-
-def lengths_of(made):
-    T, B, _ = made.x.shape
-    return torch.full((B,), T) if made.lengths is None else made.lengths
-
-
-def segments(made):
-    """[T, B]: the number of the segment that a step stands in."""
-    if made.resets is None:
-        return torch.zeros(made.x.shape[:2], dtype=torch.int64)
-    return made.resets.cumsum(0)
-
-
-def spoil(made, where, value):
-    """x with this value in the first feature at the places [T, B] that are True."""
-    made.x = made.x.detach().clone()
-    made.x[..., 0][where] = value
-    made.x.requires_grad_()
-
-
-@every_case
-def test_nan_touches_its_row_from_its_step_to_the_end_of_the_segment(k):
-    made = make(seed=k, **CASES[k], **FIXED)
-    T, B, _ = made.x.shape
-    at, row = 3, 2
-    t, length, segment = torch.arange(T)[:, None], lengths_of(made), segments(made)
-    place = (t == at) & (torch.arange(B) == row)
-    running = t < length
-    after = t <= at if made.reverse else t >= at
-    hit = after & running & (torch.arange(B) == row) & (segment == segment[at, row]) & (length[row] > at)
-    clean, clean_gradients = run(made)
-    spoil(made, place, torch.nan)
-    spoiled, gradients = run(made)
-    assert torch.equal(spoiled["h_seq"].isnan().any(-1), hit)
-    for name in {"h_seq", "c_seq"} & clean.keys():
-        assert torch.equal(spoiled[name][~hit], clean[name][~hit]), name
-    others = torch.arange(B) != row
-    last = 0 if made.reverse else int(length[row]) - 1
-    for name in {"h_n", "c_n"} & clean.keys():
-        assert torch.equal(spoiled[name][others], clean[name][others]), name
-        assert bool(spoiled[name][row].isnan().any()) == bool(length[row] > 0 and hit[last, row]), name
-    outside = segment != segment[at, row] if length[row] > at else torch.ones(T, B, dtype=torch.bool)
-    outside[:, others] = True
-    assert torch.equal(gradients["x"][outside], clean_gradients["x"][outside])
-    for name in {"h0", "c0"} & gradients.keys():
-        assert torch.equal(gradients[name][others], clean_gradients[name][others]), name
-
-
-@every_case
-def test_padding_changes_no_bit(k):
-    made = make(seed=k, **CASES[k], **FIXED)
-    padding = torch.arange(FIXED["T"])[:, None] >= lengths_of(made)
-    expected = None
-    for fill in (0.0, torch.nan, torch.inf):
-        spoil(made, padding, fill)
-        for name in ("h_seq", "c_seq"):
-            cotangent = getattr(made.cotangents, name)
-            if cotangent is not None:
-                cotangent[padding.numpy()] = fill
-        if made.resets is not None:
-            made.resets[padding] = fill == 0
-        values, gradients = run(made)
-        seen = values | {f"d{name}": g for name, g in gradients.items()}
-        expected = expected or seen
-        assert_equal_bits(seen, expected, f"with {fill} in the padding")
-    assert not expected["dx"][padding].any() and not expected["h_seq"][padding].any()
 
 
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf])

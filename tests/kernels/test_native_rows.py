@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from kernel_cases import VARIANTS
+from contract.cases import assert_equal_bits
+from contract.catalogue import VARIANTS
+from contract.conditions import instruction_set
 from native_cases import (
     CELLS,
     LSTMS,
-    assert_equal_bits,
-    instruction_set,
     instruction_sets,
     make,
     native_only,

@@ -5,7 +5,8 @@ Offsets are 64-bit throughout; a tensor of more than 2^31 elements, which would 
 
 import pytest
 import torch
-from native_cases import CELLS, assert_equal_bits, make, native_only, run
+from contract.cases import assert_equal_bits
+from native_cases import CELLS, make, native_only, run
 
 import gatewise as gw
 from gatewise.kernels import backend

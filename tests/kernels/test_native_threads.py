@@ -4,17 +4,16 @@ import threading
 
 import pytest
 import torch
-from kernel_cases import VARIANTS
+from contract.cases import assert_equal_bits
+from contract.catalogue import VARIANTS
+from contract.conditions import instruction_set, threads
 from native_cases import (
     CELLS,
     LSTMS,
-    assert_equal_bits,
-    instruction_set,
     instruction_sets,
     make,
     native_only,
     run,
-    threads,
 )
 from pairwise import case_id, many
 
@@ -52,11 +51,17 @@ def of_size(case):
     return {name: value for name, value in case.items() if name != "size"} | SIZES[case["size"]]
 
 
-# The one in use on all cases, the others on some.
-RUNS = [(isa, k) for n, isa in enumerate(instruction_sets) for k in range(0, len(CASES), 8 if n else 1)]
+# The one in use on more cases than the others.
+RUNS = [
+    pytest.param(
+        isa, k, id=f"{isa}-{case_id(case)}", marks=pytest.mark.thorough if k % (24 if n else 3) else ()
+    )
+    for n, isa in enumerate(instruction_sets)
+    for k, case in enumerate(CASES)
+]
 
 
-@pytest.mark.parametrize(("isa", "k"), RUNS, ids=lambda v: v if isinstance(v, str) else case_id(CASES[v]))
+@pytest.mark.parametrize(("isa", "k"), RUNS)
 def test_any_number_gives_the_same_bits(isa, k):
     made = make(seed=k, **of_size(CASES[k]))
     expected = None

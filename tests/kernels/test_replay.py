@@ -85,7 +85,8 @@ def test_pre_activations_give_the_gates(cell, projection, lengths, needs_graph):
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize(("cell", "projection"), KINDS)
 def test_replay_is_differentiable_in_everything(cell, projection, lengths, reverse):
-    layer = Finished(cell, projection, lengths=lengths, reverse=reverse)
+    lengths = None if lengths is None else [3, 0]
+    layer = Finished(cell, projection, lengths=lengths, reverse=reverse, T=3, B=2)
     tensors = [layer.x, layer.h_seq, layer.h0, layer.c0, *layer.weights]
     leaves = [t.requires_grad_() for t in tensors if t is not None and t is not layer.weights.w_hr]
 

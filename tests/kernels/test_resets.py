@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from kernel_cases import VARIANTS, build, runs
+from contract.cases import build, runs
+from contract.catalogue import VARIANTS
 
 from gatewise.kernels import backend
 
@@ -17,11 +18,7 @@ LENGTHS = [8, 6, 5]
 
 
 def make(cell, *, lengths=None, reverse=False, cuts=CUTS, **case):
-    fixed = {
-        "cell": cell, "dtype": torch.float64, "T": T, "B": B, "I": 3, "H": 6, "lengths": "none",
-        "reverse": reverse, "bias": True, "strides": "contiguous", "keep_c": True,
-    }  # fmt: skip
-    made = build({**fixed, **case}, seed=6)
+    made = build({"cell": cell, "T": T, "B": B, "reverse": reverse, "keep_c": True, **case}, seed=6)
     made.lengths = None if lengths is None else torch.tensor(lengths)
     made.resets = torch.zeros(T, B, dtype=torch.bool)
     for b, begins in enumerate(cuts):
@@ -176,8 +173,7 @@ def test_hardly_any_steps_or_rows(name, cell, reverse, steps, rows):
 @both_directions
 def test_double_backward_through_borders(variant, reverse):
     options = {"T": 3, "B": 2, "I": 3, "H": 3, "variant": variant, "resets": "few", "lengths": "unsorted"}
-    fixed = {"cell": "lstm", "dtype": torch.float64, "bias": True, "strides": "contiguous", "keep_c": True}
-    made = build({**fixed, **options, "reverse": reverse}, seed=1)
+    made = build({"cell": "lstm", "keep_c": True, **options, "reverse": reverse}, seed=1)
     made.resets = torch.tensor([[False, True], [True, False], [False, True]])
     leaves = list(made.leaves().values())
     penalties = []

@@ -1,24 +1,17 @@
-"""The layers' variants: parameters and their first values, seeds, depth and direction against the oracle, copies."""
+"""The layers' variants: parameters and their first values, seeds, copies, and what is refused."""
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from compare import array, assert_gradient, assert_values
+from contract.layer_cases import stir
 from layer_pairs import flat
-from oracle import Params, Variation, stack, stack_backward
 from safetensors.torch import load, save
 
 import gatewise as gw
 from gatewise.errors import UsageError
 
 I, H = 3, 4  # noqa: E741
-NAMES = (
-    "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr",
-    "weight_peephole", "weight_norm_ih", "weight_norm_hh", "weight_norm_c", "bias_norm_c",
-)  # fmt: skip
-
 LAYERS = {
     "peephole": (gw.LSTM, {"peephole": True}),
     "coupled": (gw.LSTM, {"coupled": True}),
@@ -44,71 +37,6 @@ every_layer = pytest.mark.parametrize("name", LAYERS)
 def make(name, **options):
     kind, fixed = LAYERS[name]
     return kind(I, H, dtype=torch.float64, **fixed, **options)
-
-
-def variation_of(layer):
-    v = layer.variant
-    return Variation(
-        v.layer_norm, v.peephole, v.coupled, v.zoneout, v.recurrent_dropout, v.recurrent_dropout_on
-    )
-
-
-def oracle_params(layer):
-    named = dict(layer.named_parameters())
-    suffixes = [
-        f"_l{k}{d}" for k in range(layer.num_layers) for d in ("", "_reverse")[: layer.num_directions]
-    ]
-    made = [Params(*(array(named[n + s]) if n + s in named else None for n in NAMES)) for s in suffixes]
-    return made, suffixes
-
-
-def stir(layer):
-    """Scales of layer normalisation that are not all one."""
-    with torch.no_grad():
-        for name, parameter in layer.named_parameters():
-            if "norm" in name:
-                parameter.add_(torch.randn_like(parameter) * 0.3)
-
-
-@every_layer
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("extra", ["none", "lengths", "resets", "both"])
-def test_a_deep_layer_equals_the_oracle(name, bidirectional, training, extra):
-    layer = make(name, num_layers=2, bidirectional=bidirectional).train(training)
-    stir(layer)
-    D, passes = layer.num_directions, 2 * layer.num_directions
-    x = torch.randn(6, 4, I, dtype=torch.float64, requires_grad=True)
-    h0 = torch.randn(passes, 4, layer.output_size, dtype=torch.float64, requires_grad=True)
-    c0 = torch.randn(passes, 4, H, dtype=torch.float64, requires_grad=True) if layer.has_c else None
-    lengths = [2, 0, 6, 3] if extra in ("lengths", "both") else None
-    resets = torch.rand(6, 4) < 0.3 if extra in ("resets", "both") else None
-    torch.manual_seed(11)
-    result = layer(x, h0 if c0 is None else (h0, c0), lengths=lengths, resets=resets)
-    torch.manual_seed(11)
-    draws = training and layer.variant.random
-    seeds = [int(torch.randint(2**62, ())) for _ in range(passes)] if draws else None
-
-    params, suffixes = oracle_params(layer)
-    expected = stack(
-        layer.cell, array(x), array(h0), None if c0 is None else array(c0), params,
-        None if lengths is None else np.array(lengths), directions=D, variation=variation_of(layer),
-        resets=None if resets is None else resets.numpy(), seeds=seeds,
-    )  # fmt: skip
-    outputs = flat(result)
-    values = [expected.output, expected.h_n] + ([] if c0 is None else [expected.c_n])
-    for what, got, value in zip(("output", "h_n", "c_n"), outputs, values, strict=False):
-        assert_values(got, value, what)
-    rng = np.random.default_rng(0)
-    cotangents = [rng.normal(size=v.shape) for v in values]
-    named = {"x": x, "h0": h0} | ({} if c0 is None else {"c0": c0}) | dict(layer.named_parameters())
-    got = torch.autograd.grad(outputs, list(named.values()), [torch.from_numpy(s) for s in cotangents])
-    back = stack_backward(expected, *cotangents)
-    reference = {"x": back.x, "h0": back.h0, "c0": back.c0}
-    for suffix, p in zip(suffixes, back.params, strict=True):
-        reference |= {what + suffix: value for what, value in zip(NAMES, p, strict=True)}
-    for what, gradient in zip(named, got, strict=True):
-        assert_gradient(gradient, reference[what], what)
 
 
 PARAMETERS = {

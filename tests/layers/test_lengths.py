@@ -1,79 +1,20 @@
-"""`lengths=`: equal to each row alone, to a PackedSequence, and to the oracle's stack; and what is refused."""
+"""`lengths=`: equal to each row alone and to a PackedSequence; and what is refused."""
 
 import numpy as np
 import pytest
 import torch
-from compare import array, assert_gradient, assert_values
 from layer_pairs import KINDS, H, I, flat, gradients, initial, pair
-from oracle import Params, stack, stack_backward
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import gatewise as gw
 from gatewise.errors import UsageError
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
-CELL_OF = {
-    "lstm": "lstm",
-    "lstm_projected": "lstm",
-    "gru": "gru",
-    "rnn_tanh": "rnn_tanh",
-    "rnn_relu": "rnn_relu",
-}
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-
-
-def oracle_params(layer):
-    """The parameters of every layer and direction, for the oracle."""
-    suffixes = [
-        f"_l{k}{d}"
-        for k in range(layer.num_layers)
-        for d in (("", "_reverse") if layer.bidirectional else ("",))
-    ]
-    parameters = dict(layer.named_parameters())
-    return [
-        Params(*(array(parameters[n + s]) if n + s in parameters else None for n in NAMES)) for s in suffixes
-    ], suffixes
 
 
 def states(kind, passes, B):
     hx = initial(kind, passes, (B,))
     return hx, *(hx if isinstance(hx, tuple) else (hx, None))
-
-
-@every_kind
-@pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize(
-    "lengths", [None, [6, 4, 4, 1], [2, 0, 6, 3], [0, 0, 0, 0], [6, 6, 6, 6], [3, 1, 2, 0]]
-)
-@pytest.mark.parametrize("backend", ["naive", "aten"])
-def test_a_deep_ragged_batch_equals_the_oracle(kind, num_layers, bidirectional, lengths, backend):
-    layer, _ = pair(kind, num_layers=num_layers, bidirectional=bidirectional)
-    D = 2 if bidirectional else 1
-    x = torch.randn(6, 4, I, dtype=torch.float64, requires_grad=True)
-    hx, h0, c0 = states(kind, num_layers * D, 4)
-    with gw.backend(backend):
-        result = layer(x, hx, lengths=lengths)
-    params, suffixes = oracle_params(layer)
-    expected = stack(
-        CELL_OF[kind], array(x), array(h0), None if c0 is None else array(c0), params,
-        None if lengths is None else np.array(lengths), directions=D,
-    )  # fmt: skip
-    outputs = flat(result)
-    values = [expected.output, expected.h_n] + ([] if c0 is None else [expected.c_n])
-    for name, got, value in zip(("output", "h_n", "c_n"), outputs, values, strict=False):
-        assert_values(got, value, name)
-
-    rng = np.random.default_rng(0)
-    seeds = [rng.normal(size=v.shape) for v in values]
-    named = {"x": x, "h0": h0} | ({} if c0 is None else {"c0": c0}) | dict(layer.named_parameters())
-    got = torch.autograd.grad(outputs, list(named.values()), [torch.from_numpy(s) for s in seeds])
-    back = stack_backward(expected, *seeds)
-    reference = {"x": back.x, "h0": back.h0, "c0": back.c0}
-    for suffix, p in zip(suffixes, back.params, strict=True):
-        reference |= {name + suffix: value for name, value in zip(NAMES, p, strict=False)}
-    for name, gradient in zip(named, got, strict=True):
-        assert_gradient(gradient, reference[name], name)
 
 
 @every_kind

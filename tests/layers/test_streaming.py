@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from compare import array, assert_same, assert_values, rms
+from contract.layer_cases import oracle_params, variation_of
 from layer_pairs import flat
 from oracle import stack
-from test_layer_variants import oracle_params, variation_of
 from torch import nn
 
 import gatewise as gw

@@ -29,7 +29,7 @@ def test_every_class_has_an_entry():
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 @every_entry
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("training", [True, pytest.param(False, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("with_packed", [False, True])
 def test_samples(cls, dtype, training, with_packed):
     info = ENTRIES[cls]

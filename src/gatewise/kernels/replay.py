@@ -171,7 +171,7 @@ def _read_lstm(run: _Run, mask: Tensor | None, keep_pre: bool) -> Replay:
     )  # [T, B, 4H]
     gates = _clear(gates, mask, run)
     i, f, g, o = gates.chunk(4, dim=-1)
-    c = _scan(run, f, i * g)  # [T, B, H]
+    c = _clear(_scan(run, f, i * g), mask, run)  # [T, B, H]; a NaN in the last step would go on as 0 * NaN
     with torch.no_grad():
         read = _tanh(c, out=torch.empty_like(c)).mul_(o)
         if run.weights.w_hr is not None:

@@ -1,67 +1,25 @@
-"""Inputs for `gatewise.kernels.recurrence` of every kind, with the oracle's answer."""
+"""A case as tensors for `gatewise.kernels.recurrence`, with the oracle's answer."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from compare import array, arrays, assert_gradient, assert_values, rms
-from oracle import CELLS, Params, Run, Variation, random_params, run, run_backward
-from pairwise import Case, many
+from compare import GRADIENTS, VALUES, array, arrays, assert_gradient, assert_in_company, assert_values, rms
+from oracle import CELLS as ORACLE_CELLS
+from oracle import Params, Run, Variation, random_params, run, run_backward
+from pairwise import Case
 from torch import Tensor
 
+from contract.catalogue import BACKENDS, CELLS, VARIANTS
 from gatewise.cells import Variant
-from gatewise.kernels import Result, Weights, native, recurrence
+from gatewise.kernels import Result, Weights, backend, native, recurrence
 
-FACTORS: dict[str, list[Any]] = {
-    "cell": ["lstm", "lstm_projected", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"],
-    "dtype": [torch.float64, torch.float32],
-    "T": [0, 1, 2, 7, 33],
-    "B": [0, 1, 3, 8],
-    "I": [1, 3, 5],
-    "H": [1, 3, 16],
-    "lengths": ["none", "sorted", "unsorted", "with_zeros", "long", "all_equal", "all_zero"],
-    "reverse": [False, True],
-    "bias": [True, False],
-    "strides": ["contiguous", "transposed", "sliced", "expanded"],
-    "keep_c": [False, True],
-}
-
-VARIANTS = {
-    "plain": Variation(),
-    "drop_h": Variation(dropout=0.25),
-    "drop_weights": Variation(dropout=0.25, dropout_on="weights"),
-    # from here on of the LSTM only
-    "drop_g": Variation(dropout=0.25, dropout_on="g"),
-    "peephole": Variation(peephole=True),
-    "coupled": Variation(coupled=True),
-    "layer_norm": Variation(layer_norm=True),
-    "zoneout_c": Variation(zoneout=(0.25, 0.0)),
-    "zoneout_h": Variation(zoneout=(0.0, 0.15)),
-    "zoneout": Variation(zoneout=(0.15, 0.05)),
-    "coupled_peephole": Variation(coupled=True, peephole=True),
-    "coupled_norm": Variation(coupled=True, layer_norm=True),
-    "norm_zoneout_drop_h": Variation(layer_norm=True, zoneout=(0.2, 0.1), dropout=0.2),
-    "peephole_zoneout_drop_g": Variation(peephole=True, zoneout=(0.2, 0.1), dropout=0.2, dropout_on="g"),
-    "coupled_peephole_zoneout_drop_weights": Variation(
-        coupled=True, peephole=True, zoneout=(0.2, 0.1), dropout=0.2, dropout_on="weights"
-    ),
-    "coupled_norm_zoneout_drop_g": Variation(
-        coupled=True, layer_norm=True, zoneout=(0.2, 0.1), dropout=0.2, dropout_on="g"
-    ),
-}
-
-BEYOND_PLAIN: dict[str, list[Any]] = {
-    "resets": ["none", "few", "many", "all"],
-    "training": [True, False],
-}
-
-
-def all_cases() -> list[Case]:
-    """The plain cells; then the LSTM with resets and its variants; then every cell with what every cell takes."""
-    every_cell = {**FACTORS, **BEYOND_PLAIN, "variant": list(VARIANTS)[:3]}
-    lstm = {**FACTORS, **BEYOND_PLAIN, "variant": list(VARIANTS), "cell": ["lstm", "lstm_projected"]}
-    return many(FACTORS, rounds=44) + many(lstm, rounds=5) + many(every_cell, rounds=8)
+PLAIN: Case = {
+    "cell": "lstm", "dtype": torch.float64, "T": 5, "B": 4, "I": 3, "H": 6, "gain": 1.0, "lengths": "none",
+    "resets": "none", "reverse": False, "bias": True, "strides": "contiguous", "keep_c": False, "training": True,
+    "variant": "plain",
+}  # fmt: skip
 
 
 @dataclass
@@ -116,7 +74,7 @@ class Built:
     def gradients(self, result: Result) -> dict[str, Tensor]:
         """Of every leaf, from all outputs that there are."""
         pairs = [
-            (output, torch.from_numpy(cotangent).to(output.dtype))
+            (output, torch.from_numpy(cotangent).to(output))
             for output, cotangent in zip(result, self.cotangents[:4], strict=False)
             if output is not None
         ]
@@ -139,25 +97,66 @@ class Built:
         return {"x": back.x, "h0": back.h0, "c0": back.c0, **back.params._asdict()}
 
 
-def can(backend: str, case: Case) -> bool:
-    """Whether a backend has this case at all."""
-    if backend == "native":
-        return native.available() and hasattr(native, "forward")
-    if backend == "aten":
-        plain = VARIANTS[case.get("variant", "plain")] == Variation() and case.get("resets", "none") == "none"
-        return plain and case["cell"] != "gru_reset_before" and case["T"] > 0 and case["B"] > 0
-    return True
+def can(name: str, cell: str) -> bool:
+    """Whether a backend runs a non-empty batch of this plain cell here."""
+    return BACKENDS[name].has(CELLS[cell]) and (name != "native" or native.available())
 
 
 def runs() -> list[tuple[str, str]]:
     """(backend, cell) of everything that runs non-empty batches of plain cells."""
-    filled = {"T": 1, "B": 1}
-    return [
-        (backend, cell)
-        for backend in ("naive", "aten", "native")
-        for cell in FACTORS["cell"]
-        if can(backend, {**filled, "cell": cell})
-    ]
+    return [(name, cell) for name in ("naive", "aten", "native") for cell in CELLS if can(name, cell)]
+
+
+def outcome(made: Built, name: str, **options: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Outputs of a backend, and gradients of every leaf."""
+    with backend(name):
+        result = made.run(**options)
+    outputs = {field: t for field, t in result._asdict().items() if t is not None}
+    if not made.keep_c:
+        outputs.pop("c_seq", None)  # naive always has it
+    return outputs, made.gradients(result._replace(c_seq=outputs.get("c_seq")))
+
+
+def seen(made: Built, name: str, **options: Any) -> dict[str, Tensor]:
+    """Outputs and gradients in one."""
+    values, gradients = outcome(made, name, **options)
+    return values | {f"d{leaf}": gradient for leaf, gradient in gradients.items()}
+
+
+def check(made: Built, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
+    """Every one of them against the oracle."""
+    expected = made.expected._asdict()
+    size = rms(made.expected[:4])
+    for name, value in values.items():
+        assert_values(value.to(made.x.dtype), expected[name], name, size)  # bfloat16 has c_seq in float32
+    if not near_a_kink(made):
+        made.check_named(gradients, cotangents_of(made))
+
+
+def check_rounded(made: Built, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
+    """The same of a backend that rounds every intermediate result to a dtype below float64."""
+    assert_in_company(values, made.expected._asdict(), VALUES)
+    if not near_a_kink(made):
+        assert_in_company(gradients, made.expected_gradients(cotangents_of(made)), GRADIENTS)
+
+
+def near_a_kink(made: Built) -> bool:
+    """Whether rounding may move a relu across 0, where its derivative jumps: then gradients say nothing."""
+    return made.cell == "rnn_relu" and made.x.dtype == torch.bfloat16
+
+
+def cotangents_of(made: Built) -> Run:
+    """Those of the outputs that were asked for."""
+    return made.cotangents if made.keep_c else made.cotangents._replace(c_seq=None)
+
+
+def assert_equal_bits(got: dict[str, Tensor], expected: dict[str, Tensor], message: str = "") -> None:
+    """Bit by bit: a NaN equals the same NaN, and 0.0 is not -0.0."""
+    assert got.keys() == expected.keys()
+    for name, tensor in got.items():
+        assert tensor.shape == expected[name].shape, f"{name} {message}"
+        a, b = (t.detach().contiguous().view(torch.uint8) for t in (tensor, expected[name]))
+        assert torch.equal(a, b), f"{name} {message}"
 
 
 def make_lengths(kind: str, T: int, B: int, rng: np.random.Generator) -> np.ndarray | None:
@@ -201,33 +200,40 @@ def expand_first(tensor: Tensor) -> Tensor:
     return tensor[:1].expand(tensor.shape) if len(tensor) else tensor
 
 
-def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0, input_gain: float = 1.0) -> Built:
-    """The tensors of a case, drawn from `seed`, and the oracle's answer for them; the gains scale w_hh and w_ih."""
+def build(case: Case, seed: int = 0, device: str = "cpu") -> Built:
+    """The tensors of a case, drawn from `seed`, and the oracle's answer for them; what it lacks is as in PLAIN.
+
+    `gain` scales w_ih and w_hh: at 0.5 every cell is contractive and none is saturated. (Where tanh is nearly 1, its
+    derivative 1 - h² has lost its digits, whoever computes it.)
+    """
+    case = PLAIN | case
     rng = np.random.default_rng([seed, *map(int, (case["T"], case["B"], case["I"], case["H"]))])
-    projected = case["cell"] == "lstm_projected"
-    cell = "lstm" if projected else case["cell"]
+    cell, projected = CELLS[case["cell"]].cell, CELLS[case["cell"]].projected
     T, B, I, dtype, strides = case["T"], case["B"], case["I"], case["dtype"], case["strides"]  # noqa: E741
-    variation = VARIANTS[case.get("variant", "plain")]
+    variation = VARIANTS[case["variant"]]
     H = max(case["H"], 2) if projected else case["H"]  # a projection is narrower than what it projects
-    if (
-        variation.layer_norm
-    ):  # it leaves nearly nothing of one or two numbers, and no gradient to a lone input
-        I, H = max(I, 3), max(H, 6)  # noqa: E741
+    if variation.layer_norm:
+        # It leaves nearly nothing of one or two numbers, and no gradient to a lone input; and of a few numbers that
+        # are nearly the same, it makes large ones of their rounding errors.
+        few = (3, 6) if dtype == torch.float64 else (8, 16)
+        I, H = max(I, few[0]), max(H, few[1])  # noqa: E741
     P = max(1, H // 3) if projected else H
     if projected:
         variation = variation._replace(zoneout=(variation.zoneout[0], 0.0))
-    kind = CELLS[cell]
+    kind = ORACLE_CELLS[cell]
     params = random_params(
         rng, kind.gates - variation.coupled, I, H, bias=case["bias"], projection=P if projected else 0,
         peephole=variation.peephole, layer_norm=variation.layer_norm,
     )  # fmt: skip
-    params = params._replace(w_hh=params.w_hh * recurrent_gain, w_ih=params.w_ih * input_gain)
+    gain = case["gain"]
+    of_x = gain if gain == 1 else gain * min(1.0, (H / I) ** 0.5)  # many inputs saturate few units
+    params = params._replace(w_hh=params.w_hh * gain, w_ih=params.w_ih * of_x)
 
     def tensor(values: np.ndarray) -> Tensor:
-        return lay_out(torch.from_numpy(values).to(dtype), strides).requires_grad_()
+        return lay_out(torch.from_numpy(values).to(device, dtype), strides).requires_grad_()
 
     def state(*shape: int) -> Tensor:
-        values = torch.from_numpy(rng.normal(size=shape)).to(dtype)
+        values = torch.from_numpy(rng.normal(size=shape)).to(device, dtype)
         made = expand_first(values) if strides == "expanded" else lay_out(values, strides)
         return made.requires_grad_()
 
@@ -235,18 +241,18 @@ def build(case: Case, seed: int = 0, *, recurrent_gain: float = 1.0, input_gain:
     c0 = state(B, H) if kind.has_c else None
     weights = Weights(*(None if p is None else tensor(p) for p in params))
     lengths = make_lengths(case["lengths"], T, B, rng)
-    resets = make_resets(case.get("resets", "none"), T, B, rng)
+    resets = make_resets(case["resets"], T, B, rng)
     variant = as_variant(variation)
-    key = int(rng.integers(2**62)) if variant.random and case.get("training", True) else None
-    seen = Params(*arrays(weights))  # the oracle sees what the package sees, rounded to its dtype
+    key = int(rng.integers(2**62)) if variant.random and case["training"] else None
+    given = Params(*arrays(weights))  # the oracle sees what the package sees, rounded to its dtype
     expected = run(
-        cell, array(x), array(h0), None if c0 is None else array(c0), seen, lengths,
+        cell, array(x), array(h0), None if c0 is None else array(c0), given, lengths,
         reverse=case["reverse"], variation=variation, resets=resets, seed=key,
     )  # fmt: skip
     drawn = [None if a is None else rng.normal(size=a.shape).astype(np.float32) for a in expected[:4]]
     cotangents = Run(*(None if d is None else d.astype(np.float64) for d in drawn), expected.tape)
     return Built(
-        cell, x, h0, c0, weights, None if lengths is None else torch.from_numpy(lengths),
-        case["reverse"], case["keep_c"], variant, None if resets is None else torch.from_numpy(resets),
+        cell, x, h0, c0, weights, None if lengths is None else torch.from_numpy(lengths).to(device),
+        case["reverse"], case["keep_c"], variant, None if resets is None else torch.from_numpy(resets).to(device),
         None if key is None else torch.tensor(key), cotangents, expected,
     )  # fmt: skip

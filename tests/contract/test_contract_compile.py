@@ -1,23 +1,28 @@
 """`torch.compile(layer, fullgraph=True)`: no graph breaks, no compilation for every length, the eager answer."""
 
+from functools import partial
+
 import pytest
 import torch
-from layer_pairs import flat
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import gatewise as gw
+from contract.catalogue import CELLS
+from contract.layer_cases import flat
 from gatewise.errors import UsageError
 from gatewise.kernels import native
 
+
+def of_line(line):
+    """A layer of the last variant of a line: all that go together, or dropped weights."""
+    return line.layer(3, 4, **line.options(line.variants[-1], 4))
+
+
 LAYERS = {
-    "lstm": lambda: gw.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True),
-    "projected": lambda: gw.LSTM(3, 4, proj_size=2),
+    **{name: partial(of_line, line) for name, line in CELLS.items()},
+    "deep": lambda: gw.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True),
     "varied": lambda: gw.LSTM(3, 4, peephole=True, coupled=True, zoneout=(0.2, 0.1), recurrent_dropout=0.3),
-    "normed": lambda: gw.LSTM(3, 4, layer_norm=True, recurrent_dropout=0.3, recurrent_dropout_on="g"),
-    "dropped": lambda: gw.GRU(3, 4, num_layers=2, recurrent_dropout=0.3, recurrent_dropout_on="weights"),
-    "gru": lambda: gw.GRU(3, 4, bidirectional=True, recompute=True),
-    "reset_before": lambda: gw.GRU(3, 4, reset_after=False),
-    "rnn": lambda: gw.RNN(3, 4, recurrent_dropout=0.3),
+    "recomputed": lambda: gw.GRU(3, 4, bidirectional=True, recompute=True),
     "stack": lambda: gw.Stack([gw.GRU(3, 4), gw.LSTM(4, 5, layer_norm=True)]),
 }
 
@@ -46,12 +51,21 @@ def answers(run, layer, x, call, seed):
     return [*outputs, *torch.autograd.grad(total, [x, *layer.parameters()])]
 
 
-NATIVE = [(name, extra, True) for name in LAYERS for extra in ("none", "both")]
-OTHERS = [(name, extra, False) for name in ("lstm", "varied", "rnn") for extra in ("none", "both")]
-SINGLE = [("lstm", "lengths", True), ("lstm", "lengths", False), ("gru", "resets", True)]
+# (layer, what the call has beside x, with native kernels)
+CALLS = [
+    *[(name, "both", True) for name in LAYERS], ("deep", "both", False), ("varied", "both", False), ("deep", "lengths", False),
+]  # fmt: skip
+MORE = [
+    *[(name, "none", True) for name in LAYERS], ("deep", "lengths", True), ("recomputed", "resets", True),
+    ("rnn_tanh", "both", False),
+    *[(name, "none", False) for name in ("deep", "varied", "rnn_tanh")],
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "extra", "has_native"), NATIVE + OTHERS + SINGLE)
+@pytest.mark.parametrize(
+    ("name", "extra", "has_native"),
+    CALLS + [pytest.param(*call, marks=pytest.mark.thorough) for call in MORE],
+)
 def test_two_compilations_do_for_all_lengths(name, extra, has_native, monkeypatch):
     if not has_native:
         monkeypatch.setattr(native, "available", lambda: False)
@@ -60,7 +74,7 @@ def test_two_compilations_do_for_all_lengths(name, extra, has_native, monkeypatc
         pytest.skip("no native kernels")
     layer, counter = LAYERS[name](), CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(layer, backend=counter, fullgraph=True)
-    for T in range(2, 12):
+    for T in (2, 3, 5, 8, 11):
         x, call = example(layer, T, extra)
         got, expected = (answers(run, layer, x, call, seed=T) for run in (compiled, layer))
         for a, b in zip(got, expected, strict=True):
@@ -68,7 +82,7 @@ def test_two_compilations_do_for_all_lengths(name, extra, has_native, monkeypatc
     assert counter.frame_count <= 2
 
 
-@pytest.mark.parametrize("name", ["lstm", "varied", "rnn"])
+@pytest.mark.parametrize("name", ["deep", "varied"])
 def test_without_gradients(name):
     layer = LAYERS[name]().eval()
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
@@ -86,7 +100,7 @@ def test_masks_are_drawn_anew_in_every_call():
 
 
 @pytest.mark.parametrize("wrong", [[2, 9, 1, 0, 3], [2, -1, 1, 0, 3]])
-@pytest.mark.parametrize("name", ["lstm", "reset_before"])
+@pytest.mark.parametrize("name", ["deep", "gru_reset_before"])
 def test_wrong_lengths_are_refused_all_the_same(name, wrong):
     layer = LAYERS[name]()
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
