@@ -63,6 +63,10 @@ class Loader:
             warnings.simplefilter("ignore")
             return iter(self.loader)
 
+    def close(self) -> None:
+        """End the workers; batches that were not taken are gone."""
+        self.loader = None
+
 
 class _Order:
     """The sampler: yields the descriptions themselves."""

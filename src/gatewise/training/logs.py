@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -25,21 +26,33 @@ class Log:
     def __init__(self, path: Path, length: int = 0):
         self.path = path
         try:
-            self.stream = path.open("ab")
-            found = self.stream.tell()
-            if found < length:
-                raise RunError(
-                    f"{path}: has {found:,} bytes; the checkpoint was taken when it had {length:,}"
-                )
-            self.stream.truncate(length)
+            self.stream = path.open("ab", buffering=0)
         except OSError as error:
             raise RunError(f"{path}: cannot be written ({error.strerror})") from None
+        try:
+            self._cut(length)
+        except BaseException:
+            self.stream.close()
+            raise
+
+    def _cut(self, length: int) -> None:
+        found = self.stream.seek(0, os.SEEK_END)
+        if found < length:
+            raise RunError(
+                f"{self.path}: has {found:,} bytes; the checkpoint was taken when it had {length:,}"
+            )
+        try:
+            self.stream.truncate(length)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
+        self.stream.seek(length)
 
     def write(self, row: Mapping[str, float]) -> None:
         """Append a row; its numbers come back exactly, and NaN is refused."""
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
         try:
-            self.stream.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-            self.stream.flush()
+            if self.stream.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
 

@@ -320,6 +320,7 @@ class Fit:
 
     def close(self) -> None:
         self.report.close()
+        self.loader.close()
         if self.keeper:
             self.keeper.close()
 

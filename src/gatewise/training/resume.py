@@ -118,6 +118,7 @@ class Keeper:
         self.refuse_others(checkpoint.state.get("about"), path)
         fit, state, tensors = self.fit, checkpoint.state, checkpoint.tensors
         reached = State.from_json(state.get("training"), path)
+        self.refuse_elsewhere(reached, path)
         fill(fit.model, _group(tensors, "model", path), path / "model.safetensors", needed_by="this training")
         unpack_optimizer(fit.optimizer, _group(tensors, "optimizer", path), _object(state, "optimizer", path))
         if fit.average:
@@ -142,6 +143,12 @@ class Keeper:
                     f"{self.folder}: this training was begun with {name} = {_shown(then)}, and cannot go on with "
                     f"{_shown(now)}"
                 )
+
+    def refuse_elsewhere(self, reached: State, path: Path) -> None:
+        """Refuse a place that this training does not come by."""
+        batches = len(self.fit.batches(reached.epoch)) if reached.epoch < self.fit.options.epochs else 0
+        if reached.batch and reached.batch >= batches:
+            raise RunError(f"{path}: batch is {reached.batch:,}, and an epoch has {batches:,} batches")
 
     def restore_average(self, weights: Mapping[str, Tensor], count: Any, path: Path) -> None:
         average = self.fit.average

@@ -356,8 +356,7 @@ def _evaluation(
         assert isinstance(model, SequenceClassifier)
         own = [part.arrays[k] for k in processes.shard(range(len(part.arrays)))]
         parts = processes.parts([torch.from_numpy(network_logits(model, encoder, own))])
-        logits = np.array(merge([rows.numpy() for (rows,) in parts])).reshape(len(part.arrays), -1)
-        counts = ClassCounts.of(logits, part.targets)
+        counts = ClassCounts.of(merge([rows for (rows,) in parts]).numpy(), part.targets)
         return {"accuracy": counts.accuracy, "loss": counts.loss}
 
     return evaluate
