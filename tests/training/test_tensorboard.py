@@ -50,6 +50,10 @@ def test_steps_and_rows_become_scalars_from_the_first_step_on(tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
     report = Several(Silent(), TensorBoard(tmp_path))
     report.note("nothing is written yet")
+    assert not WRITERS
+    report.step(tick(8))
+    report.epoch(ROW)
+    report.close()
     (said,) = WRITERS
     assert said == [
         (str(tmp_path), 8),  # what an earlier process wrote from there on is dropped
