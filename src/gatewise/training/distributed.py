@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload, runtime_checkable
 
 import safetensors.torch
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gatewise.errors import GatewiseError, UsageError
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 T = TypeVar("T")
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -313,7 +316,10 @@ def _begin(processes: Processes) -> None:
     on_gpu = processes.device.type == "cuda" and distributed.is_nccl_available()
     try:
         distributed.init_process_group(
-            "nccl" if on_gpu else "gloo", rank=processes.rank, world_size=processes.world
+            "nccl" if on_gpu else "gloo",
+            store=_store(processes),
+            rank=processes.rank,
+            world_size=processes.world,
         )
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -321,6 +327,22 @@ def _begin(processes: Processes) -> None:
         raise GatewiseError(
             f"process {processes.rank} of {processes.world} cannot join the others at {where} ({reason})"
         ) from None
+
+
+def _store(processes: Processes) -> Store:
+    """Where processes find each other's addresses.
+
+    torchrun keeps one store over all its restarts, in which those of killed processes still stand (pytorch issue
+    135712). Names of their own for each restart help where one torchrun has started all processes; several do not count
+    restarts alike.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore  # some PyTorch has no such module
+    from torch.distributed.rendezvous import rendezvous
+
+    store, _, _ = next(rendezvous("env://", processes.rank, processes.world))
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(processes.world):
+        return PrefixStore(f"restart {os.environ.get('TORCHELASTIC_RESTART_COUNT')}", store)
+    return store
 
 
 def is_restart() -> bool:
