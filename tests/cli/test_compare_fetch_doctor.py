@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from dataclasses import fields
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from conftest import TINY
 
+from gatewise.cells import CELLS, Variant
 from gatewise.cli import selfcheck
 from gatewise.data import catalogue
 from gatewise.data.catalogue import Dataset, RemoteFile
@@ -145,20 +147,81 @@ def test_a_native_module_that_does_not_load_says_why(monkeypatch, error, reason)
     assert native._load() == (None, reason)
 
 
-def test_doctor_fails_where_a_backend_computes_something_else(gatewise, monkeypatch):
+@pytest.fixture
+def few_cases(monkeypatch):
+    """A selftest of one cell in one size."""
+    cases = [c for c in selfcheck.selftest_cases() if c.cell == "gru" and c.T == 40]
+    monkeypatch.setattr(selfcheck, "selftest_cases", lambda: cases)
+    return cases
+
+
+def test_the_selftest_meets_every_cell_and_variant():
+    cases = selfcheck.selftest_cases()
+    assert {case.cell for case in cases} == set(selfcheck.LAYERS)
+    cells = {build(2, 6).cell for build in selfcheck.LAYERS.values()}
+    assert cells == set(CELLS)
+    assert {name for case in cases for name in case.options} == {f.name for f in fields(Variant)}
+    assert 100 <= len(cases) <= 200
+
+
+def test_selftest_shows_errors_beside_what_is_allowed(gatewise, few_cases):
+    called = gatewise("doctor", "--selftest", "--json")
+    assert called.code == 0
+    found = called.json
+    assert found["passed"] is True and found["selftest"] is True
+    checks = {(c["backend"], c["dtype"]): c for c in found["checks"] if c["device"] == "cpu"}
+    assert found["cases"] == sum(c["cases"] for c in found["checks"])
+    assert checks["naive", "float32"]["cases"] == len(few_cases)
+    assert checks["aten", "float32"]["cases"] == 3  # dense, ragged, and dropped weights without either
+    assert ("naive", "float64") not in checks  # it is the definition
+    for check in checks.values():
+        assert 0 < check["output_error"] <= check["output_allowed"]
+        assert 0 < check["gradient_error"] <= check["gradient_allowed"]
+        assert check["seconds"] > 0
+    assert checks["aten", "float64"]["output_allowed"] == 1e-12
+
+
+WRONG = {
+    "values": lambda values, gradients: (values * 1.001, gradients),
+    "gradients": lambda values, gradients: (values, gradients * 1.001),
+    "nan": lambda values, gradients: (values * torch.nan, gradients),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_doctor_fails_where_a_backend_computes_something_else(gatewise, monkeypatch, few_cases, what):
     right = selfcheck._run
 
-    def wrong(layer, x, direction, backend):
-        output, gradient = right(layer, x, direction, backend)
-        return (
-            (output * 1.001, gradient)
-            if backend == "aten" and x.dtype == torch.float32
-            else (output, gradient)
-        )
+    def wrong(layer, x, call, *, backend):
+        values, gradients = right(layer, x, call, backend=backend)
+        spoiled = backend == "aten" and x.dtype == torch.float32 and call["lengths"] is not None
+        return WRONG[what](values, gradients) if spoiled else (values, gradients)
 
     monkeypatch.setattr(selfcheck, "_run", wrong)
-    called = gatewise("doctor")
+    called = gatewise("doctor", "--selftest", "--json")
+    assert called.code == 1 and called.json["passed"] is False
+    (failed,) = [c for c in called.json["checks"] if c["verdict"] == "FAILED"]
+    assert (failed["backend"], failed["dtype"]) == ("aten", "float32")
+    assert failed["reason"] == "40 steps, 4 rows, 8 features, 19 units, lengths: too far from the definition"
+    error = failed["gradient_error" if what == "gradients" else "output_error"]
+    assert error is None if what == "nan" else error == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_doctor_goes_on_where_a_backend_breaks_down(gatewise, monkeypatch, few_cases):
+    right = selfcheck._run
+
+    def broken(layer, x, call, *, backend):
+        if backend == "aten":
+            raise RuntimeError("no engine")
+        return right(layer, x, call, backend=backend)
+
+    monkeypatch.setattr(selfcheck, "_run", broken)
+    called = gatewise("doctor", "--selftest")
     assert called.code == 1
-    failed = [line.split() for line in called.out.splitlines() if "FAILED" in line and "float32" in line]
-    assert [line[0] for line in failed] == ["lstm", "gru", "rnn"]
-    assert all(line[-2] == "1.0e-03" for line in failed)  # the error that was put in
+    assert "gru float32 on cpu, aten: 40 steps, 4 rows, 8 features, 19 units: no engine" in called.out
+    assert "a check failed: see the lines marked FAILED" in called.out
+
+
+def test_doctor_takes_no_other_flag(gatewise):
+    called = gatewise("doctor", "--self-test")
+    assert called.code == 2 and "--selftest" in called.error

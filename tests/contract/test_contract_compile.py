@@ -53,7 +53,8 @@ def answers(run, layer, x, call, seed):
 
 # (layer, what the call has beside x, with native kernels)
 CALLS = [
-    *[(name, "both", True) for name in LAYERS], ("deep", "both", False), ("varied", "both", False), ("deep", "lengths", False),
+    *[(name, "both", True) for name in LAYERS],
+    ("deep", "both", False), ("varied", "both", False), ("deep", "lengths", False),
 ]  # fmt: skip
 MORE = [
     *[(name, "none", True) for name in LAYERS], ("deep", "lengths", True), ("recomputed", "resets", True),

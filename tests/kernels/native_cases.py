@@ -6,26 +6,17 @@ from typing import Any
 import pytest
 import torch
 from contract.cases import Built, build, outcome
-from contract.catalogue import CELLS, INSTRUCTION_SETS, LSTMS, OF_EVERY_CELL
+from contract.catalogue import CELLS as CELL_LINES
+from contract.catalogue import INSTRUCTION_SETS, LSTMS
 from oracle import Run
 from torch import Tensor
 
 from gatewise.kernels import native
 
-__all__ = [
-    "CELLS",
-    "LSTMS",
-    "OF_EVERY_CELL",
-    "instruction_sets",
-    "make",
-    "native_only",
-    "per_row",
-    "rows_of",
-    "run",
-]
+__all__ = ["CELLS", "LSTMS", "instruction_sets", "make", "native_only", "per_row", "rows_of", "run"]
 
 native_only = pytest.mark.skipif(not native.available(), reason=f"no native kernels: {native.why_missing()}")
-instruction_sets = INSTRUCTION_SETS
+CELLS, instruction_sets = list(CELL_LINES), INSTRUCTION_SETS
 
 
 def make(seed: int = 0, **case: Any) -> Built:

@@ -2,54 +2,76 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 from rich.table import Table
 
 from gatewise.cli.output import JsonFlag, Output
 
+if TYPE_CHECKING:
+    from gatewise.cli.selfcheck import Check
 
-def doctor(as_json: JsonFlag = False) -> None:
+SelftestFlag = Annotated[
+    bool,
+    typer.Option("--selftest", help="Check some hundred calls, with every cell and variant; under a minute."),
+]
+COLUMNS = (
+    "cell", "type", "device", "backend", "unasked", "check", "cases",
+    "values", "allowed", "gradients", "allowed", "seconds",
+)  # fmt: skip
+
+
+def doctor(selftest: SelftestFlag = False, as_json: JsonFlag = False) -> None:
     """Show versions and hardware, and check every way to run a layer against the definition of its cell.
 
     The exit code is 0 when every check passes and 1 when one fails.
 
-    Example: [bold]gatewise doctor[/bold]
+    Example: [bold]gatewise doctor --selftest[/bold]
     """
-    from gatewise.cli.selfcheck import check_backends
+    from gatewise.cli.selfcheck import CAPS, check_backends, quick_cases, selftest_cases
     from gatewise.cli.surroundings import surroundings
 
     out = Output(as_json)
-    facts, checks = surroundings(), check_backends()
+    facts, start = surroundings(), time.perf_counter()
+    cases = selftest_cases() if selftest else quick_cases()
+    dtypes = tuple(CAPS) if selftest else tuple(CAPS)[1:]
+    checks = list(check_backends(cases, dtypes))
+    _show(out, facts, checks)
+    passed, ran = all(check.passed for check in checks), sum(check.cases for check in checks)
+    seconds = time.perf_counter() - start
+    verdict = "every check passed" if passed else "a check failed: see the lines marked FAILED"
+    out.text.print(f"\n{ran} cases in {seconds:.1f} s: {verdict}")
+    out.result(
+        {
+            "passed": passed, "surroundings": facts, "selftest": selftest, "cases": ran, "seconds": seconds,
+            "checks": [check.as_dict() for check in checks],
+        }
+    )  # fmt: skip
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _show(out: Output, facts: dict[str, Any], checks: list[Check]) -> None:
+    """What the machine has, the table of checks, and a line for each that could not run or failed."""
     width = max(map(len, facts))
     for name, value in facts.items():
         out.text.print(f"{name.replace('_', ' '):<{width}}  {_phrase(value)}")
-    out.text.print("\nBackends against the definition in float64 (relative error of output and gradient)")
-    table = Table(
-        "cell",
-        "type",
-        "device",
-        "backend",
-        "unasked",
-        "check",
-        "output",
-        "gradient",
-        box=None,
-        pad_edge=False,
+    out.text.print(
+        "\nBackends against the definition in float64: the largest relative errors (L2) and what is allowed"
     )
+    table = Table(*COLUMNS, box=None, pad_edge=False)
     for check in checks:
         table.add_row(
             check.cell, check.dtype, check.device, check.backend, "runs" if check.chosen else "", check.verdict,
-            _error(check.output_error), _error(check.gradient_error),
+            str(check.cases), _error(check.output_error), _error(check.output_allowed),
+            _error(check.gradient_error), _error(check.gradient_allowed), f"{check.seconds:.2f}",
         )  # fmt: skip
     out.text.print(table)
     for check in checks:
         if check.reason:
-            out.text.print(f"{check.cell} {check.dtype} on {check.device}: {check.reason}")
-    passed = all(check.passed for check in checks)
-    out.text.print("\nevery check passed" if passed else "\na check failed: see the lines marked FAILED")
-    out.result({"passed": passed, "surroundings": facts, "checks": [check.as_dict() for check in checks]})
-    if not passed:
-        raise typer.Exit(1)
+            out.text.print(f"{check.cell} {check.dtype} on {check.device}, {check.backend}: {check.reason}")
 
 
 def _phrase(value: object) -> str:
