@@ -7,6 +7,9 @@
 
 #include "vector.h"
 
+#define GATEWISE_PRAGMA(text) _Pragma(#text)
+#define GATEWISE_EACH(k, n) GATEWISE_PRAGMA(GCC unroll 16) for (int k = 0; k < (n); ++k)
+
 namespace gatewise::GATEWISE_ISA {
 
 template <class T> struct Exp2;
@@ -46,41 +49,56 @@ template <class T> GATEWISE_INLINE Vector<T> clamp(Vector<T> x, T limit) {
   return x > high ? high : x;
 }
 
-// scale = 2^n and part = 2^f - 1 with n + f = t, |t| <= kLimit.
-template <class T> GATEWISE_INLINE void exp2_parts(Vector<T> t, Vector<T> &scale, Vector<T> &part) {
+// scale = 2^n and part = 2^f - 1 with n + f = t, |t| <= kLimit, for N vectors side by side: one alone is a long chain of
+// operations, and a processor that is handed chains one after the other waits for the first with the last out of its sight.
+template <class T, int N> GATEWISE_INLINE void exp2_parts(Vector<T> (&t)[N], Vector<T> (&scale)[N], Vector<T> (&part)[N]) {
   using E = Exp2<T>;
-  Vector<T> shifted = t + E::kShift;
-  Vector<T> f = t - (shifted - E::kShift);
-  typename VectorOf<T>::Bits bits = (typename VectorOf<T>::Bits)shifted;
-  scale = (Vector<T>)(bits << E::kMantissa);
   constexpr int n = sizeof(E::kQ) / sizeof(T);
-  Vector<T> q = splat(E::kQ[n - 1]);
+  Vector<T> shifted[N];
+  GATEWISE_EACH(k, N) shifted[k] = t[k] + E::kShift;
+  GATEWISE_EACH(k, N) t[k] -= shifted[k] - E::kShift;
+  GATEWISE_EACH(k, N) scale[k] = (Vector<T>)((typename VectorOf<T>::Bits)shifted[k] << E::kMantissa);
+  GATEWISE_EACH(k, N) part[k] = splat(E::kQ[n - 1]);
 #pragma GCC unroll 16
-  for (int k = n - 2; k >= 0; --k) q = q * f + E::kQ[k];
-  part = q * f;
+  for (int term = n - 2; term >= 0; --term) GATEWISE_EACH(k, N) part[k] = part[k] * t[k] + E::kQ[term];
+  GATEWISE_EACH(k, N) part[k] *= t[k];
 }
 
-template <class T> GATEWISE_INLINE Vector<T> reciprocal(Vector<T> x) {
+template <class T, int N> GATEWISE_INLINE void reciprocals(Vector<T> (&x)[N], Vector<T> (&out)[N]) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) {  // 14 bits, then one step of Newton's iteration
-    Vector<T> r = (Vector<T>)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
-    return r + r * (T(1) - x * r);
+    GATEWISE_EACH(k, N) out[k] = (Vector<T>)_mm512_maskz_rcp14_ps(0xffff, (__m512)x[k]);
+    GATEWISE_EACH(k, N) x[k] = T(1) - x[k] * out[k];
+    GATEWISE_EACH(k, N) out[k] += out[k] * x[k];
+    return;
   }
 #endif
-  return T(1) / x;
+  GATEWISE_EACH(k, N) out[k] = T(1) / x[k];
+}
+
+// In place: sigmoid of the first S vectors, tanh of the others.
+template <class T, int S, int N> GATEWISE_INLINE void sigmoids_tanhs(Vector<T> (&x)[N]) {
+  Vector<T> scale[N], part[N];
+  GATEWISE_EACH(k, N)
+    x[k] = k < S ? clamp<T>(x[k] * T(-1.4426950408889634074), Exp2<T>::kLimit)
+                 : clamp<T>(x[k], Exp2<T>::kTanhLimit) * T(2.8853900817779268147);
+  exp2_parts<T, N>(x, scale, part);
+  GATEWISE_EACH(k, N) part[k] = scale[k] * part[k] + (scale[k] + T(k < S ? 1 : -1));  // 1 + e^-x, or m
+  GATEWISE_EACH(k, N) x[k] = k < S ? part[k] : part[k] + T(2);
+  reciprocals<T, N>(x, scale);
+  GATEWISE_EACH(k, N) x[k] = k < S ? scale[k] : part[k] * scale[k];
 }
 
 template <class T> GATEWISE_INLINE Vector<T> sigmoid(Vector<T> x) {
-  Vector<T> t = clamp<T>(x * T(-1.4426950408889634074), Exp2<T>::kLimit), scale, part;
-  exp2_parts<T>(t, scale, part);
-  return reciprocal<T>(scale * part + (scale + T(1)));
+  Vector<T> only[1] = {x};
+  sigmoids_tanhs<T, 1>(only);
+  return only[0];
 }
 
 template <class T> GATEWISE_INLINE Vector<T> tanh(Vector<T> x) {
-  Vector<T> t = clamp<T>(x, Exp2<T>::kTanhLimit) * T(2.8853900817779268147), scale, part;
-  exp2_parts<T>(t, scale, part);
-  Vector<T> m = scale * part + (scale - T(1));
-  return m * reciprocal<T>(m + T(2));
+  Vector<T> only[1] = {x};
+  sigmoids_tanhs<T, 0>(only);
+  return only[0];
 }
 
 }  // namespace gatewise::GATEWISE_ISA

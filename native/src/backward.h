@@ -144,7 +144,7 @@ template <class T, class Cell> class Backward {
     const long n = to - from, first = d.first(outputs.count()), last = d.last(outputs.count());
     const RowShape shape{sides.h.nv * kLanes<T>, sides.h.count(), walk.capacity * sides.pitch};
     for (long k = 0; k < n; ++k) walk.pointers[k] = b.d_h + (from + k) * sides.pitch;
-    product(walk.pointers, n, shape, u, first, last, b.dh, walk.count * kWide<T>, kWide<T>, static_cast<const T *>(none));
+    product(Rows<T>{walk.pointers, shape}, n, u, first, last, b.dh, walk.count * kWide<T>, kWide<T>, static_cast<const T *>(none));
     if (p.resets || walk.masks || b.direct)
       for (long k = from; k < to; ++k) adjust(walk, b, k, first, last);
   }
@@ -174,7 +174,7 @@ template <class T, class Cell> class Backward {
     const long columns = w.columns.panels(), first = d.first(columns), last = d.last(columns);
     const RowShape shape{sides.x.nv * kLanes<T>, panels, panel};
     for (long k = 0; k < walk.size; ++k) walk.pointers[k] = b.d_x + k * sides.pitch;
-    product(walk.pointers, walk.size, shape, w, first, last, b.dx, walk.capacity * kWide<T>, kWide<T>,
+    product(Rows<T>{walk.pointers, shape}, walk.size, w, first, last, b.dx, walk.capacity * kWide<T>, kWide<T>,
             static_cast<const T *>(none));
     for (long k = 0; k < walk.size; ++k) {
       T *to = static_cast<T *>(p.dx) + (walk.cursors[k].t * p.B + walk.cursors[k].b) * p.I;

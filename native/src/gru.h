@@ -63,7 +63,7 @@ template <class T> class GruForward : public Forward<T, GruForward<T>> {
     T *seen = static_cast<T *>(p.workspace);
     for (long q = first; q < last; q += 2) {
       const long end = least(q + 2, last);
-      product(walk.h_prev + from, to - from, RowShape{static_cast<long>(p.P)}, u, q, end, b.product, row_panel, pitch,
+      product(Rows<T>{walk.h_prev + from, {static_cast<long>(p.P)}}, to - from, u, q, end, b.product, row_panel, pitch,
               static_cast<const T *>(recurrent_bias));
       for (long unit = q; unit < end; ++unit)
         for (long k = from; k < to; ++k) {
@@ -71,9 +71,10 @@ template <class T> class GruForward : public Forward<T, GruForward<T>> {
           const T *x = b.pre + unit * panel + k * pitch, *h = b.product + unit * row_panel + (k - from) * pitch;
           const long j = unit * L, n = p.H - j;
           const Vector<T> of_n = load(h + 2 * L);
-          const Vector<T> r = sigmoid<T>(load(x) + load(h)), z = sigmoid<T>(load(x + L) + load(h + L));
+          Vector<T> rz[2] = {load(x) + load(h), load(x + L) + load(h + L)};
+          sigmoids_tanhs<T, 2>(rz);
           if (seen) store(seen + (at.t * p.B + at.b) * p.H + j, of_n, n);
-          put(at, j, n, r, z, tanh<T>(load(x + 2 * L) + r * of_n));
+          put(at, j, n, rz[0], rz[1], tanh<T>(load(x + 2 * L) + rz[0] * of_n));
         }
     }
   }
@@ -82,18 +83,19 @@ template <class T> class GruForward : public Forward<T, GruForward<T>> {
     constexpr long L = kLanes<T>;
     const long panel = walk.capacity * pitch, row = padded<T>(p.H), row_panel = most(walk.count, 1L) * kWide<T>;
     const long first = d.first(gates.count()), last = d.last(gates.count());
-    product(walk.h_prev + from, to - from, RowShape{static_cast<long>(p.P)}, u, first, last, b.pre + from * pitch, panel,
+    product(Rows<T>{walk.h_prev + from, {static_cast<long>(p.P)}}, to - from, u, first, last, b.pre + from * pitch, panel,
             pitch, static_cast<const T *>(nullptr));
     for (long unit = first; unit < last; ++unit)
       for (long k = from; k < to; ++k) {
         T *a = b.pre + unit * panel + k * pitch;
-        const Vector<T> r = sigmoid<T>(load(a)), h = load(walk.h_prev[k] + unit * L, p.H - unit * L);
-        store(a, r), store(a + L, sigmoid<T>(load(a + L)));
-        store(b.rh + (k - from) * row + unit * L, r * h);
+        Vector<T> rz[2] = {load(a), load(a + L)};
+        sigmoids_tanhs<T, 2>(rz);
+        store(a, rz[0]), store(a + L, rz[1]);
+        store(b.rh + (k - from) * row + unit * L, rz[0] * load(walk.h_prev[k] + unit * L, p.H - unit * L));
       }
     d.meet();
     for (long k = from; k < to; ++k) walk.pointers[k - from] = b.rh + (k - from) * row;
-    product(walk.pointers, to - from, RowShape{static_cast<long>(p.P)}, u_n, d.first(units.count()), d.last(units.count()),
+    product(Rows<T>{walk.pointers, {static_cast<long>(p.P)}}, to - from, u_n, d.first(units.count()), d.last(units.count()),
             b.product, row_panel, kWide<T>, static_cast<const T *>(none));
     d.meet();
     for (long unit = first; unit < last; ++unit)
@@ -213,7 +215,7 @@ template <class T> class GruBackward : public Backward<T, GruBackward<T>> {
     const long columns = Base::outputs.count(), count = most(walk.count, 1L), pitch = padded<T>(p.P);
     d.meet();
     for (long k = from; k < to; ++k) walk.pointers[k - from] = b.d_x + k * sides.pitch;
-    product(walk.pointers, to - from, RowShape{L, sides.x.count(), walk.capacity * sides.pitch}, u_n, d.first(columns),
+    product(Rows<T>{walk.pointers, {L, sides.x.count(), walk.capacity * sides.pitch}}, to - from, u_n, d.first(columns),
             d.last(columns), b.drh, count * kWide<T>, kWide<T>, static_cast<const T *>(none));
     d.meet();
     for (long unit = d.first(sides.x.count()); unit < d.last(sides.x.count()); ++unit)

@@ -74,7 +74,7 @@ template <class T> void statistics(const T *row, long H, T &mean, T &scale) {
 
 template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
   using Base = Forward<T, LstmForward<T>>;
-  using Base::p, Base::bias, Base::none;
+  using Base::p, Base::bias, Base::none, Base::joined;
 
  public:
   struct Buffers : Base::Buffers {
@@ -83,15 +83,16 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
   Buffers buffers{};
 
   LstmForward(const Problem &problem, const Row *order, bool units_divided, Scratch &scratch)
-      : Base(problem, order, units_divided, LstmPlan<T>(problem).gates, LstmPlan<T>(problem).G * problem.H, scratch),
+      : Base(problem, order, units_divided, LstmPlan<T>(problem).gates, LstmPlan<T>(problem).G * problem.H, scratch,
+             !LstmPlan<T>(problem).norm),
         plan(problem),
-        u(plan_forward(scratch, plan.gates, problem.P)),
+        u(Base::plan_recurrent(scratch)),
         outputs{static_cast<long>(problem.P), 4, nullptr} {
     if (plan.projected) r = plan_forward(scratch, outputs, p.H);
   }
 
   void pack_more(const Team &team) const {
-    fill_forward(u, static_cast<const T *>(p.w_hh), plan.gates, team);
+    Base::fill_recurrent(u, team);
     fill_vector(bias, static_cast<const T *>(p.b_ih), static_cast<const T *>(p.b_hh), plan.gates, team);
     if (plan.projected) fill_forward(r, static_cast<const T *>(p.w_hr), outputs, team);
   }
@@ -128,13 +129,13 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
  private:
   void step_plain(Walk<T> &walk, const Buffers &b, long from, long to, long first, long last) const {
     const long panel = walk.capacity * plan.pitch;
+    T *pre_of_step = b.pre + (joined ? 0 : from * plan.pitch);  // joined, no step leaves anything for a later one
     for (long q = first; q < last; q += 2) {  // a pair of panels is still in the nearest cache when its gates are computed
       const long end = least(q + 2, last);
-      product(walk.h_prev + from, to - from, RowShape{static_cast<long>(p.P)}, u, q, end, b.pre + from * plan.pitch,
-              panel, plan.pitch, static_cast<const T *>(nullptr));
+      product(Base::operands(walk, from), to - from, u, q, end, pre_of_step, panel, plan.pitch, joined ? bias : nullptr);
       for (long unit = q; unit < end; ++unit) {
         const long valid = p.H - unit * kLanes<T>;
-        T *pre = b.pre + unit * panel + from * plan.pitch;
+        T *pre = pre_of_step + unit * panel;
         const bool plain = plan.plain && valid >= kLanes<T>;
         plain ? panel_steps<true>(walk, b, from, to, unit, kLanes<T>, pre) : panel_steps<false>(walk, b, from, to, unit, valid, pre);
       }
@@ -145,50 +146,90 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
   // a processor looks only a few rows ahead.
   template <bool Plain>
   void panel_steps(const Walk<T> &walk, const Buffers &b, long from, long to, long unit, long valid, T *pre) const {
-    for (long k = from; k < to; ++k) gates<Plain>(walk.cursors[k], unit, valid, pre + (k - from) * plan.pitch);
-    for (long k = from; k < to; ++k) {
-      const Cursor<T> &at = walk.cursors[k];
-      const long j = unit * kLanes<T>;
-      Vector<T> h = load(pre + (k - from) * plan.pitch) * tanh<T>(load(at.c + j, Plain ? kLanes<T> : valid));
+    const Cursor<T> *at = walk.cursors + from;
+    const long rows = to - from;
+    long k = 0;
+    if constexpr (Plain)
+      for (; k + kSide <= rows; k += kSide) plain_gates<kSide>(at + k, unit, pre + k * plan.pitch);
+    for (; k < rows; ++k) Plain ? plain_gates<1>(at + k, unit, pre + k * plan.pitch) : gates(at[k], unit, valid, pre + k * plan.pitch);
+    k = 0;
+    if constexpr (Plain)
+      for (; k + kReads <= rows; k += kReads) read<kReads, Plain>(b, at, k, unit, valid, pre);
+    for (; k < rows; ++k) read<1, Plain>(b, at, k, unit, valid, pre);
+  }
+
+  // Rows whose gates, and whose reads, are computed side by side.
+  static constexpr int kSide = kRegisters >= 32 ? 2 : 1, kReads = 4;
+
+  // h of rows k, k + 1, …: into `read` under a projection, else where it stays.
+  template <int N, bool Plain>
+  GATEWISE_INLINE void read(const Buffers &b, const Cursor<T> *at, long k, long unit, long valid, const T *pre) const {
+    const long j = unit * kLanes<T>, n = Plain ? kLanes<T> : valid;
+    Vector<T> h[N];
+    GATEWISE_EACH(r, N) h[r] = load(at[k + r].c + j, n);
+    sigmoids_tanhs<T, 0>(h);
+    GATEWISE_EACH(r, N) {
+      h[r] = load(pre + (k + r) * plan.pitch) * h[r];
       if (plan.projected) {
-        store(b.read + (k - from) * padded<T>(p.H) + j, h);
+        store(b.read + (k + r) * padded<T>(p.H) + j, h[r]);
         continue;
       }
-      if (!Plain && p.zoneout_h > 0) h = zone_h(at, j, valid, h);
-      store(at.h + j, h, Plain ? kLanes<T> : valid);
+      if (!Plain && p.zoneout_h > 0) h[r] = zone_h(at[k + r], j, valid, h[r]);
+      store(at[k + r].h + j, h[r], n);
     }
   }
 
-  // The gates and the cell state of one vector of units; o is left at the head of `pre`.
-  template <bool Plain> GATEWISE_INLINE void gates(const Cursor<T> &at, long unit, long valid, T *pre) const {
+  // The gates and the cell state of one vector of units in N rows; o is left at the head of each row's `pre`.
+  template <int N> GATEWISE_INLINE void plain_gates(const Cursor<T> *at, long unit, T *pre) const {
     constexpr long L = kLanes<T>;
     const long j = unit * L, H = p.H;
-    const Vector<T> c_prev = load(at.c_prev + j, Plain ? L : valid);
-    Vector<T> i, f, g, o;
-    if (Plain || !p.coupled) {
-      Vector<T> a_i = load(pre), a_f = load(pre + L);
-      if (!Plain && plan.peep_f) a_i += load(plan.peep_i + j, valid) * c_prev, a_f += load(plan.peep_f + j, valid) * c_prev;
-      i = sigmoid<T>(a_i), f = sigmoid<T>(a_f), g = tanh<T>(load(pre + 2 * L)), o = load(pre + 3 * L);
-    } else {
-      Vector<T> a_f = load(pre);
-      if (plan.peep_f) a_f += load(plan.peep_f + j, valid) * c_prev;
-      f = sigmoid<T>(a_f), i = T(1) - f, g = tanh<T>(load(pre + L)), o = load(pre + 2 * L);
+    Vector<T> x[4 * N];  // i of the rows, then f, o, g
+    GATEWISE_EACH(r, N) {
+      const T *row = pre + r * plan.pitch;
+      x[r] = load(row), x[N + r] = load(row + L), x[2 * N + r] = load(row + 3 * L), x[3 * N + r] = load(row + 2 * L);
     }
-    if (!Plain && plan.drops_g()) g *= plan.kept_g(at, j);
+    sigmoids_tanhs<T, 3 * N>(x);
+    GATEWISE_EACH(r, N) {
+      store(at[r].c + j, x[N + r] * load(at[r].c_prev + j) + x[r] * x[3 * N + r]);
+      store(pre + r * plan.pitch, x[2 * N + r]);
+      if (T *to = at[r].gates) {
+        to += j;
+        store(to, x[r]), store(to + H, x[N + r]), store(to + 2 * H, x[3 * N + r]), store(to + 3 * H, x[2 * N + r]);
+      }
+    }
+  }
+
+  // The same for any variant, the last vector of a row included.
+  GATEWISE_INLINE void gates(const Cursor<T> &at, long unit, long valid, T *pre) const {
+    constexpr long L = kLanes<T>;
+    const long j = unit * L, H = p.H;
+    const Vector<T> c_prev = load(at.c_prev + j, valid);
+    Vector<T> i, f, g, o;
+    if (!p.coupled) {
+      Vector<T> x[3] = {load(pre), load(pre + L), load(pre + 2 * L)};
+      if (plan.peep_f) x[0] += load(plan.peep_i + j, valid) * c_prev, x[1] += load(plan.peep_f + j, valid) * c_prev;
+      sigmoids_tanhs<T, 2>(x);
+      i = x[0], f = x[1], g = x[2], o = load(pre + 3 * L);
+    } else {
+      Vector<T> x[2] = {load(pre), load(pre + L)};
+      if (plan.peep_f) x[0] += load(plan.peep_f + j, valid) * c_prev;
+      sigmoids_tanhs<T, 1>(x);
+      f = x[0], i = T(1) - f, g = x[1], o = load(pre + 2 * L);
+    }
+    if (plan.drops_g()) g *= plan.kept_g(at, j);
     Vector<T> c = f * c_prev + i * g;
-    if (!Plain && p.zoneout_c > 0) {
+    if (p.zoneout_c > 0) {
       const Vector<T> old = plan.zoned(p.zoneout_c, plan.zone_c, Draw::zoneout_c, at, j);
       c = old * c_prev + (T(1) - old) * c;
     }
-    if (!Plain && plan.peep_o) o += load(plan.peep_o + j, valid) * c;
+    if (plan.peep_o) o += load(plan.peep_o + j, valid) * c;
     o = sigmoid<T>(o);
-    const long n = Plain ? L : valid;
-    store(at.c + j, c, n);
+    store(at.c + j, c, valid);
     store(pre, o);
     if (!at.gates) return;
     T *to = at.gates + j;
-    if (Plain || !p.coupled) store(to, i, n), to += H;
-    store(to, f, n), store(to + H, g, n), store(to + 2 * H, o, n);
+    if (!p.coupled) store(to, i, valid), to += H;
+    store(to, f, valid), store(to + H, g, valid), store(to + 2 * H, o, valid);
   }
 
   GATEWISE_INLINE Vector<T> zone_h(const Cursor<T> &at, long j, long n, Vector<T> h) const {
@@ -236,14 +277,14 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
 
   void step_norm(Walk<T> &walk, const Buffers &b, long from, long to) const {
     const long panel = walk.capacity * plan.pitch, rows = to - from, row_panel = most(walk.count, 1L) * plan.pitch;
-    product(walk.h_prev + from, rows, RowShape{static_cast<long>(p.P)}, u, 0, plan.units, b.product, row_panel, plan.pitch,
+    product(Rows<T>{walk.h_prev + from, {static_cast<long>(p.P)}}, rows, u, 0, plan.units, b.product, row_panel, plan.pitch,
             static_cast<const T *>(none));
     for (long k = from; k < to; ++k) {
       const Cursor<T> &at = walk.cursors[k];
       T *row = b.product + (k - from) * plan.pitch, *pre = b.pre + k * plan.pitch;
       T *read = plan.projected ? b.read + (k - from) * padded<T>(p.H) : nullptr;
       normalise(row, row_panel, at, 1, static_cast<const T *>(p.norm_hh), pre, panel, nullptr);
-      for (long unit = 0; unit < plan.units; ++unit) gates<false>(at, unit, p.H - unit * kLanes<T>, pre + unit * panel);
+      for (long unit = 0; unit < plan.units; ++unit) gates(at, unit, p.H - unit * kLanes<T>, pre + unit * panel);
       read_norm(at, pre, panel, read);
     }
   }
@@ -274,7 +315,7 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
     const long first = d.first(panels), last = d.last(panels);
     d.meet();
     for (long k = 0; k < rows; ++k) walk.pointers[k] = b.read + k * padded<T>(p.H);
-    product(walk.pointers, rows, RowShape{static_cast<long>(p.H)}, r, first, last, b.out, panel, 4 * kLanes<T>,
+    product(Rows<T>{walk.pointers, {static_cast<long>(p.H)}}, rows, r, first, last, b.out, panel, 4 * kLanes<T>,
             static_cast<const T *>(none));
     for (long k = 0; k < rows; ++k)
       copy_columns(b.out + k * 4 * kLanes<T>, panel, first, last, walk.cursors[from + k].h, static_cast<long>(p.P));

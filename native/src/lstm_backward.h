@@ -83,10 +83,14 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
     }
     for (long unit = d.first(plan.units); unit < d.last(plan.units); ++unit) {
       const long valid = p.H - unit * kLanes<T>;
-      for (long k = from; k < to; ++k) {
+      const bool plain = plan.plain && !plan.projected && valid >= kLanes<T>;
+      long k = from;
+      for (; k + kSide <= to; k += kSide) tanh_c<kSide>(walk, b, k, unit, valid);
+      for (; k < to; ++k) tanh_c<1>(walk, b, k, unit, valid);
+      for (k = from; k < to; ++k) {
         if (k >= to - from) fetch(walk.cursors[k - (to - from)], unit * kLanes<T>);
-        T *out = b.d_x + unit * walk.capacity * plan.pitch + k * plan.pitch;
-        if (plan.plain && !plan.projected && valid >= kLanes<T>)
+        T *out = row_of(walk, b, unit, k);
+        if (plain)
           gates_back<true>(walk, b, from, k, unit, kLanes<T>, out, nullptr, nullptr, d);
         else
           gates_back<false>(walk, b, from, k, unit, valid, out, nullptr, nullptr, d);
@@ -120,6 +124,19 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
   }
 
  private:
+  static constexpr int kSide = 4;  // rows whose tanh c are computed side by side
+
+  // Where the gradients of a row's pre-activations of one panel come to stand; until then tanh c stands there.
+  T *row_of(const Walk<T> &walk, const Buffers &b, long unit, long k) const {
+    return b.d_x + (unit * walk.capacity + k) * plan.pitch;
+  }
+  template <int N> GATEWISE_INLINE void tanh_c(const Walk<T> &walk, const Buffers &b, long k, long unit, long valid) const {
+    Vector<T> c[N];
+    GATEWISE_EACH(r, N) c[r] = load(walk.cursors[k + r].c + unit * kLanes<T>, valid);
+    sigmoids_tanhs<T, 0>(c);
+    GATEWISE_EACH(r, N) store(row_of(walk, b, unit, k + r), c[r]);
+  }
+
   static Sides<T> sides_of(const Problem &problem) {
     const LstmPlan<T> plan(problem);
     return {plan.pitch, plan.gates, plan.gates, 0, !plan.norm};
@@ -141,14 +158,15 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
         store(b.dh_rows + k * pitch + j, dh_total(walk, b, walk.cursors[k], j, p.P - j));
     d.meet();
     for (long k = from; k < to; ++k) walk.pointers[k - from] = b.dh_rows + k * pitch;
-    product(walk.pointers, to - from, RowShape{static_cast<long>(p.P)}, r, d.first(panels), d.last(panels), b.dread,
+    product(Rows<T>{walk.pointers, {static_cast<long>(p.P)}}, to - from, r, d.first(panels), d.last(panels), b.dread,
             most(walk.count, 1L) * kWide<T>, kWide<T>, static_cast<const T *>(none));
     d.meet();
   }
 
   // From the gradients of h and c to those of the pre-activations, one vector of units of one row.
   //
-  // With layer norm `read` holds the gradient of the read and `dc_read` what reaches c through its norm.
+  // tanh c stands at `out`. With layer norm it does not: `d_o` holds the gradient of the read and `dc_read` what reaches c
+  // through its norm.
   template <bool Plain>
   GATEWISE_INLINE void gates_back(const Walk<T> &walk, const Buffers &b, long from, long k, long unit, long valid, T *out,
                                   const T *d_o, const T *dc_read, const Division &d) const {
@@ -168,7 +186,7 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
       da_o = load(d_o + j, n) * o * (T(1) - o);
       dc += load(dc_read + j, n);
     } else {
-      const Vector<T> tanh_c = tanh<T>(c);
+      const Vector<T> tanh_c = load(out);
       Vector<T> dread;
       if (!Plain && plan.projected) {
         dread = load(b.dread + wide<T>(most(walk.count, 1L), k - from, j));
@@ -228,7 +246,7 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
   void row_back_norm(const Walk<T> &walk, const Buffers &b, long from, long k, const Division &d) const {
     constexpr long L = kLanes<T>;
     const Cursor<T> &at = walk.cursors[k];
-    const long H = p.H, panel = walk.capacity * plan.pitch;
+    const long H = p.H;
     T *d_o = b.norm_rows, *dc_read = d_o + row_pitch();
     T mean, scale;
     statistics<T>(at.c, H, mean, scale);
@@ -264,7 +282,7 @@ template <class T> class LstmBackward : public Backward<T, LstmBackward<T>> {
       store(dc_read + j, first_lanes<T>((load(dc_read + j) - mean_d - x * mean_p) * scale, H - j));
     }
     for (long unit = 0; unit < plan.units; ++unit)
-      gates_back<false>(walk, b, from, k, unit, H - unit * L, b.d_x + unit * panel + k * plan.pitch, d_o, dc_read, d);
+      gates_back<false>(walk, b, from, k, unit, H - unit * L, row_of(walk, b, unit, k), d_o, dc_read, d);
     normalised_back(walk, b, k, 1, dnorm_hh, static_cast<const T *>(p.norm_hh), b.d_h, d);
     normalised_back(walk, b, k, 0, dnorm_ih, static_cast<const T *>(p.norm_ih), b.d_x, d);
   }

@@ -32,16 +32,49 @@ struct RowShape {
   long size() const { return run * pieces; }
 };
 
+// The rows of A, each at an address of its own. With `then`, `more` elements from there are the rest of each row, as if the
+// two stood one after the other.
+template <class T> struct Rows {
+  const T *const *at;
+  RowShape shape;
+  const T *const *then = nullptr;
+  long more = 0;
+
+  long size() const { return shape.size() + more; }
+  Rows from(long row) const { return {at + row, shape, then ? then + row : nullptr, more}; }
+};
+
 // The most rows of a tile whose accumulators, one panel row and a broadcast fit into the registers.
 constexpr int tile_rows(int nv) {
   int fit = (kRegisters - nv - 1) / nv;
   return fit > 8 ? 8 : fit < 2 ? 2 : fit;
 }
 
+// sum += A M for MR rows of `run` elements and NP panels of NV vectors; m moves on behind what was read.
+template <class T, int MR, int NV, int NP>
+GATEWISE_INLINE void accumulate(Vector<T> (&sum)[MR][NP][NV], const T *const (&a)[MR], long run, const T *&m, long m_panel) {
+  constexpr int L = kLanes<T>;
+  for (long k = 0; k < run; ++k) {
+    Vector<T> b[NP][NV];
+#pragma GCC unroll 2
+    for (int p = 0; p < NP; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) b[p][v] = load(m + p * m_panel + v * L);
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      const T scalar = a[r][k];
+#pragma GCC unroll 2
+      for (int p = 0; p < NP; ++p)
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) sum[r][p][v] += scalar * b[p][v];
+    }
+    m += NV * L;
+  }
+}
+
 // MR rows times NP panels of NV vectors. `bias` (packed like a row of C) or, where it is null, C itself is the start.
 template <class T, int MR, int NV, int NP>
-GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long m_panel, T *c, long c_panel, long c_row,
-                          const T *bias) {
+GATEWISE_INLINE void tile(const Rows<T> &rows, const T *m, long m_panel, T *c, long c_panel, long c_row, const T *bias) {
   constexpr int L = kLanes<T>;
   Vector<T> sum[MR][NP][NV];
 #pragma GCC unroll 8
@@ -51,26 +84,16 @@ GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v)
         sum[r][p][v] = load(bias ? bias + (p * NV + v) * L : c + p * c_panel + r * c_row + v * L);
-  for (long piece = 0; piece < shape.pieces; ++piece) {
-    const T *a[MR];
+  const T *a[MR];
+  for (long piece = 0; piece < rows.shape.pieces; ++piece) {
 #pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) a[r] = rows[r] + shape.offset + piece * shape.stride;
-    for (long k = 0; k < shape.run; ++k) {
-      Vector<T> b[NP][NV];
-#pragma GCC unroll 2
-      for (int p = 0; p < NP; ++p)
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) b[p][v] = load(m + p * m_panel + v * L);
+    for (int r = 0; r < MR; ++r) a[r] = rows.at[r] + rows.shape.offset + piece * rows.shape.stride;
+    accumulate<T, MR, NV, NP>(sum, a, rows.shape.run, m, m_panel);
+  }
+  if (rows.then) {
 #pragma GCC unroll 8
-      for (int r = 0; r < MR; ++r) {
-        const T scalar = a[r][k];
-#pragma GCC unroll 2
-        for (int p = 0; p < NP; ++p)
-#pragma GCC unroll 4
-          for (int v = 0; v < NV; ++v) sum[r][p][v] += scalar * b[p][v];
-      }
-      m += NV * L;
-    }
+    for (int r = 0; r < MR; ++r) a[r] = rows.then[r];
+    accumulate<T, MR, NV, NP>(sum, a, rows.more, m, m_panel);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r)
@@ -82,48 +105,49 @@ GATEWISE_INLINE void tile(const T *const *rows, RowShape shape, const T *m, long
 
 // n rows times one panel, n at most MR, which starts at the most that fit.
 template <class T, int NV, int MR = tile_rows(NV)>
-void tile_of(int n, const T *const *rows, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
-  if (n == MR) return tile<T, MR, NV, 1>(rows, shape, m, 0, c, 0, c_row, bias);
-  if constexpr (MR > 1) tile_of<T, NV, MR - 1>(n, rows, shape, m, c, c_row, bias);
+void tile_of(int n, const Rows<T> &rows, const T *m, T *c, long c_row, const T *bias) {
+  if (n == MR) return tile<T, MR, NV, 1>(rows, m, 0, c, 0, c_row, bias);
+  if constexpr (MR > 1) tile_of<T, NV, MR - 1>(n, rows, m, c, c_row, bias);
 }
 
 template <class T, int NV>
-void block_product(const T *const *rows, long n, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
+void block_product(const Rows<T> &rows, long n, const T *m, T *c, long c_row, const T *bias) {
   long tiles = blocks(n, tile_rows(NV)), done = 0;
   for (long t = 0; t < tiles; ++t) {  // tiles of nearly equal height: none is left with a single row
     int height = static_cast<int>((n - done) / (tiles - t));
-    tile_of<T, NV>(height, rows + done, shape, m, c + done * c_row, c_row, bias);
+    tile_of<T, NV>(height, rows.from(done), m, c + done * c_row, c_row, bias);
     done += height;
   }
 }
 
 // A panel that would fill the cache is taken in blocks of k, each for all rows; the order of the sum stays.
 template <class T, int NV>
-void panel_product(const T *const *rows, long n, RowShape shape, const T *m, T *c, long c_row, const T *bias) {
+void panel_product(const Rows<T> &rows, long n, const T *m, T *c, long c_row, const T *bias) {
   constexpr long most_k = (192L << 10) / (NV * kLanes<T> * static_cast<long>(sizeof(T)));
-  if (n <= tile_rows(NV) || shape.size() <= most_k) return block_product<T, NV>(rows, n, shape, m, c, c_row, bias);
+  const RowShape &shape = rows.shape;
+  if (n <= tile_rows(NV) || rows.then || shape.size() <= most_k) return block_product<T, NV>(rows, n, m, c, c_row, bias);
   const long step = shape.pieces > 1 ? most(most_k / shape.run, 1L) : most_k, end = shape.pieces > 1 ? shape.pieces : shape.run;
   for (long done = 0; done < end; done += step) {
     const long now = least(step, end - done);
     const RowShape block = shape.pieces > 1 ? RowShape{shape.run, now, shape.stride, shape.offset + done * shape.stride}
                                             : RowShape{now, 1, 0, shape.offset + done};
-    block_product<T, NV>(rows, n, block, m, c, c_row, done ? nullptr : bias);
+    block_product<T, NV>({rows.at, block}, n, m, c, c_row, done ? nullptr : bias);
     m += block.size() * NV * kLanes<T>;
   }
 }
 
 // C[:, panels first..last-1] (+)= A M. c points at panel 0; `bias` is packed for all panels, null to accumulate.
 template <class T>
-void product(const T *const *rows, long n, RowShape shape, const Matrix<T> &m, long first, long last, T *c, long c_panel,
-             long c_row, const T *bias) {
+void product(const Rows<T> &rows, long n, const Matrix<T> &m, long first, long last, T *c, long c_panel, long c_row,
+             const T *bias) {
   const int nv = m.columns.nv;
   const long bias_panel = nv * kLanes<T>;
   long p = first;
   if (n == 1) {  // one row has too few sums in flight to hide the latency of an addition: take two panels at a time
     for (; p + 2 <= last && m.columns.width(p + 1) == nv; p += 2) {
       const T *b = bias ? bias + p * bias_panel : nullptr;
-      if (nv == 4) tile<T, 1, 4, 2>(rows, shape, m.panel(p), m.panel_size(), c + p * c_panel, c_panel, c_row, b);
-      else if (nv == 3) tile<T, 1, 3, 2>(rows, shape, m.panel(p), m.panel_size(), c + p * c_panel, c_panel, c_row, b);
+      if (nv == 4) tile<T, 1, 4, 2>(rows, m.panel(p), m.panel_size(), c + p * c_panel, c_panel, c_row, b);
+      else if (nv == 3) tile<T, 1, 3, 2>(rows, m.panel(p), m.panel_size(), c + p * c_panel, c_panel, c_row, b);
       else break;
     }
   }
@@ -131,10 +155,10 @@ void product(const T *const *rows, long n, RowShape shape, const Matrix<T> &m, l
     const T *b = bias ? bias + p * bias_panel : nullptr;
     T *to = c + p * c_panel;
     switch (m.columns.width(p)) {
-      case 1: panel_product<T, 1>(rows, n, shape, m.panel(p), to, c_row, b); break;
-      case 2: panel_product<T, 2>(rows, n, shape, m.panel(p), to, c_row, b); break;
-      case 3: panel_product<T, 3>(rows, n, shape, m.panel(p), to, c_row, b); break;
-      default: panel_product<T, 4>(rows, n, shape, m.panel(p), to, c_row, b); break;
+      case 1: panel_product<T, 1>(rows, n, m.panel(p), to, c_row, b); break;
+      case 2: panel_product<T, 2>(rows, n, m.panel(p), to, c_row, b); break;
+      case 3: panel_product<T, 3>(rows, n, m.panel(p), to, c_row, b); break;
+      default: panel_product<T, 4>(rows, n, m.panel(p), to, c_row, b); break;
     }
   }
 }

@@ -36,7 +36,7 @@ template <class T> class RnnForward : public Forward<T, RnnForward<T>> {
     constexpr long L = kLanes<T>;
     const long panel = walk.capacity * pitch;
     const long first = d.first(gates.count()), last = d.last(gates.count());
-    product(walk.h_prev + from, to - from, RowShape{static_cast<long>(p.P)}, u, first, last, b.pre + from * pitch, panel,
+    product(Rows<T>{walk.h_prev + from, {static_cast<long>(p.P)}}, to - from, u, first, last, b.pre + from * pitch, panel,
             pitch, static_cast<const T *>(nullptr));
     for (long q = first; q < last; ++q)
       for (long k = from; k < to; ++k)
