@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import gatewise as gw
 from gatewise.errors import UsageError
+from gatewise.layers.base import Recurrent
 
 LAYERS: dict[str, Any] = {
     "lstm": gw.LSTM,
@@ -180,7 +181,7 @@ def _check_cell(cases: list[Case], dtype: torch.dtype, device: str) -> list[Chec
 
 def _build(
     case: Case, dtype: torch.dtype, device: str, *, exact: bool = False
-) -> tuple[nn.Module, Tensor, dict[str, Any]]:
+) -> tuple[Recurrent, Tensor, dict[str, Any]]:
     """(layer, x, what else it is called with), from the same numbers each time; `exact`: rounded, then in float64."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -200,7 +201,7 @@ def _build(
     return layer.to(dtype).to(device, final), x.to(dtype).to(device, final), call
 
 
-def _run(layer: nn.Module, x: Tensor, call: dict[str, Any], *, backend: str) -> tuple[Tensor, Tensor]:
+def _run(layer: Recurrent, x: Tensor, call: dict[str, Any], *, backend: str) -> tuple[Tensor, Tensor]:
     """All values, one after another, in float64 on the CPU; and all gradients of their product with fixed numbers."""
     x = x.detach().requires_grad_()
     # cuDNN's default, TF32, rounds float32 products to 10 bits: that is a choice of precision, not a fault to be found.
