@@ -14,7 +14,9 @@ import pytest
 import torch
 from distributed_worker import SAMPLES, Ragged, single_examples, trained
 
+from gatewise.cli import app
 from gatewise.training.distributed import Processes
+from gatewise.training.run import read_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -80,7 +82,7 @@ def furthest(left, right):
     """Largest |left - right| / max |right|."""
     a, b = (torch.tensor(value, dtype=torch.float64) for value in (left, right))
     assert a.shape == b.shape
-    return ((a - b).abs().max() / b.abs().max()).item()
+    return ((a - b).abs().max() / b.abs().max()).item() if b.numel() else 0.0
 
 
 @pytest.mark.parametrize(("name", "steps"), [("plain", 60), ("accumulated", 32)])
@@ -181,6 +183,43 @@ def test_two_agents_on_one_machine(one, tmp_path):
     for found in results(tmp_path, "short"):
         assert found["world"] == 2 and found["local rank"] == 0
         assert furthest(found["trained"][0], expected[0]) <= 1e-12
+
+
+WORDS = ["plot", "scene", "actor", "end", "score", "light"]
+TABLE = "text,label\n" + "".join(
+    f"{'good' if n % 2 else 'dull'} {' '.join(WORDS[: n % 7])},{'pos' if n % 2 else 'neg'}\n"
+    for n in range(61)
+)
+OPTIONS = [
+    "--device=cpu", "--hidden-size=8", "--embedding-size=8", "--epochs=3", "--batch-size=7", "--accumulate=2",
+    "--word-dropout=0", "--embedding-dropout=0", "--dropout=0", "--class-weights=balanced", "--json",
+]  # fmt: skip
+
+
+def test_gatewise_train_under_torchrun_is_gatewise_train(tmp_path, capsys):
+    """Losses, figures and weights in float32, to what another order of sums may change; one process writes."""
+    (tmp_path / "data.csv").write_text(TABLE)
+    command = ["train", "classify", str(tmp_path / "data.csv"), *OPTIONS]
+    launched = Launch(
+        "--standalone", "--nproc-per-node=2", "-m", "gatewise", *command, "--out", tmp_path / "two"
+    )
+    assert app.run([*command, "--out", str(tmp_path / "one")]) == 0
+    said = capsys.readouterr().out
+    printed = launched.done()
+    assert [line[:8] for line in printed.splitlines() if line.startswith("{")] == ['{"run": ']
+    assert printed.count("epoch 3  loss") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "one", "two"]
+    runs = [read_run(tmp_path / name) for name in ("one", "two")]
+    one, two = (run.json_lines("steps.jsonl") for run in runs)
+    assert [row["step"] for row in two] == [row["step"] for row in one] == list(range(1, len(one) + 1))
+    assert furthest([row["loss"] for row in two], [row["loss"] for row in one]) <= 1e-5
+    one, two = (run.weights() for run in runs)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert furthest(two[name].tolist(), value.tolist()) <= 1e-4, name
+    figures = json.loads(said)["validation"]
+    assert runs[1].json("metrics.json")["validation"]["accuracy"] == figures["accuracy"]
+    assert runs[1].json("metrics.json")["validation"]["loss"] == pytest.approx(figures["loss"], rel=1e-4)
 
 
 def test_the_data_of_these_tests_is_ragged():
