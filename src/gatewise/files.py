@@ -62,6 +62,14 @@ def check_file(path: Path, error: type[GatewiseError]) -> None:
         raise error(f"{path}: not a regular file")
 
 
+def is_folder(path: Path, error: type[GatewiseError]) -> bool:
+    """Whether it is a folder; an `error` where that cannot be asked, as for a name that is too long."""
+    try:
+        return path.is_dir()
+    except OSError as fault:
+        raise error(f"{path}: cannot be read ({fault.strerror or fault})") from None
+
+
 def read_text(path: Path, most: int, error: type[GatewiseError]) -> str:
     """All of a text file in UTF-8.
 

@@ -14,7 +14,7 @@ MOST_HEADER = 1_000_000
 """Bytes of the header of weights or inputs: room for about 10,000 tensors, each of which takes 30 µs to open."""
 
 # For a shape beyond 64 bits the library passes on what torch raises.
-_UNREADABLE = (OSError, SafetensorError, TypeError, ValueError, OverflowError, RuntimeError)
+_UNREADABLE = (OSError, SafetensorError, TypeError, ValueError, OverflowError, RuntimeError, MemoryError)
 
 
 def read_tensors(path: Path, most_header: int = MOST_HEADER) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ import pytest
 
 from gatewise.data import download as download_module
 from gatewise.data.catalogue import CATALOGUE, Dataset, RemoteFile
+from gatewise.data.download import redirected
 from gatewise.data.fetch import fetch, fetch_dataset
 from gatewise.data.unpack import unpack
 from gatewise.errors import DataError, UsageError
@@ -361,3 +362,22 @@ def test_the_real_files_have_the_sizes_and_checksums_of_the_catalogue(server, tm
     path = fetch(name, tmp_path, base_urls={name: server.url + "/"})
     assert path == tmp_path / name
     assert len(list(path.iterdir())) == len(CATALOGUE[name].files) + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "follows"),
+    [
+        ("http://a/x", "http://b/y", True),
+        ("http://a/x", "https://b/y", True),
+        ("https://a/x", "HTTPS://b/y", True),
+        ("https://a/x", "http://b/y", False),
+        ("https://a/x", "ftp://b/y", False),
+        ("http://a/x", "file:///etc/passwd", False),
+    ],
+)
+def test_redirects_stay_on_the_web_and_do_not_leave_encryption(before, after, follows):
+    if follows:
+        redirected(before, after)
+    else:
+        with pytest.raises(DataError, match="where it is not followed"):
+            redirected(before, after)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewise.data import tokenizer as tokenizer_module
 from gatewise.data.tokenizer import Tokenizer, kept_positions, truncate
 from gatewise.errors import RunError, UsageError
 
@@ -18,6 +19,9 @@ CORPUS = [
     "A boring film, a boring moment",
     "It's fun; it’s FUN. <br /><br />See it",
 ]
+
+SAMPLE = ["a don't B 1.1 , ! <br /> é € 字 a1 ab", "a b. a' 1,1 !! .. </ <br/> \u0301a"]
+LONG = {kind: Tokenizer.train(SAMPLE, kind, 400, 1) for kind in ("words", "bpe")}
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +194,43 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
         Tokenizer.load(path)
     faults = ("not a tokenizer written by gatewise (", "not JSON", "not UTF-8")
     assert str(caught.value).startswith(tuple(f"{path}: {fault}" for fault in faults))
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                " ",
+                "  ",
+                "\n",
+                "a",
+                "don't",
+                "B",
+                "1",
+                ".",
+                ",",
+                "!",
+                "<br />",
+                "<br",
+                "/>",
+                "é",
+                "\u0301",
+                "€",
+                "字",
+                "'",
+            ]
+        ),
+        max_size=60,
+    ).map("".join),
+    st.integers(1, 12),
+)
+def test_a_long_text_has_the_same_tokens_in_parts(text, characters):
+    for kind in ("words", "bpe"):
+        whole = LONG[kind].encode(text).ids
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tokenizer_module, "_CHARACTERS", characters)
+            (ids,) = LONG[kind].encode_ids([text])
+        assert ids.tolist() == whole
 
 
 def test_a_missing_file_is_a_run_error(tmp_path):

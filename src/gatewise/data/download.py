@@ -56,13 +56,22 @@ def download(url: str, file: Path, *, size: int, checksum: str, progress: Progre
         raise
 
 
+def redirected(before: str, after: str) -> None:
+    """Refuse to go on from one address to another: to anything but http and https, and from https to http.
+
+    Raises:
+        DataError: names both addresses.
+    """
+    allowed = ("https://",) if before.lower().startswith("https://") else ("http://", "https://")
+    if not after.lower().startswith(allowed):
+        raise DataError(f"{before}: the server sends us on to {after}, where it is not followed")
+
+
 class _SameKind(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to http or https only, and from https to https only."""
+    """Asks `redirected` before it follows."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        allowed = ("https://",) if req.full_url.lower().startswith("https://") else ("http://", "https://")
-        if not newurl.lower().startswith(allowed):
-            raise DataError(f"{req.full_url}: the server sends us on to {newurl}, where it is not followed")
+        redirected(req.full_url, newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

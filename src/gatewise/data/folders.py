@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gatewise.data.lines import MAX_BYTES, decode
 from gatewise.data.wording import count
 from gatewise.errors import DataError
-from gatewise.files import check_file
+from gatewise.files import check_file, is_folder
 
 UNLABELLED = "unsup"
 """aclImdb keeps reviews without a label in a sub-folder of this name."""
@@ -32,7 +32,7 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
         DataError: there is no sub-folder, one holds folders or no `.txt` file, or a file is no UTF-8 text.
     """
     entries = _entries(path)
-    folders = [entry for entry in entries if is_folder(entry) and not entry.name.startswith(".")]
+    folders = [entry for entry in entries if is_folder(entry, DataError) and not entry.name.startswith(".")]
     labels = [folder for folder in folders if folder.name != UNLABELLED]
     if not labels:
         raise DataError(f"{path}: a folder of texts has one sub-folder a label, and here there is none")
@@ -41,7 +41,7 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
     for folder in labels:
         _check_name(folder)
         files = _entries(folder)
-        inner = [entry.name for entry in files if is_folder(entry)]
+        inner = [entry.name for entry in files if is_folder(entry, DataError)]
         if inner:
             raise DataError(
                 f"{folder}: holds folders ({', '.join(inner[:3])}), so it is not the folder of one label"
@@ -57,14 +57,6 @@ def read_label_folders(path: Path) -> tuple[list[LabelledFile], list[str]]:
     if others:
         notes.append(f"{count(others, 'other entry', 'other entries')} of the folder left out")
     return read, notes
-
-
-def is_folder(path: Path) -> bool:
-    """Whether it is a folder; a DataError where that cannot be asked, as for a name that is too long."""
-    try:
-        return path.is_dir()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def _entries(folder: Path) -> list[Path]:

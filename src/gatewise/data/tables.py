@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,12 @@ from gatewise.errors import DataError
 SAMPLE_WIDTH = 30
 MAX_COLUMNS = 10_000
 """More of them are a table that lies on its side, or no table."""
+MAX_LINES = 50_000
+"""Of one record, whose quoted fields may hold line ends."""
+MAX_PARTS = 200_000
+"""Lists, objects and names in one line of JSON, each of which takes 60 bytes and more."""
+_PART = re.compile(r'[\[{]|"\s*:')
+_SHORT = 1_000_000  # a line with fewer characters cannot have too many of them
 SHOWN_COLUMNS = 30
 
 
@@ -125,7 +132,17 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The records of a CSV file that are not blank lines, each with the line that it starts on."""
     # The limit belongs to the whole process: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_BYTES))
-    reader = csv.reader((text for _, text in read_lines(path)), delimiter=delimiter, strict=True)
+    line = 1
+
+    def lines() -> Iterator[str]:
+        for number, text in read_lines(path):
+            if number - line > MAX_LINES:
+                raise DataError(
+                    f"{path}, line {line}: a record of more than {MAX_LINES:,} lines; {_UNCLOSED}"
+                )
+            yield text
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -138,9 +155,12 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             yield line, fields
 
 
+_UNCLOSED = "a quote may not be closed"
+
+
 def _csv_sentence(message: str) -> str:
     if "field limit" in message:
-        return f"a field is longer than {MAX_BYTES:,} characters; its quote may not be closed"
+        return f"a field is longer than {MAX_BYTES:,} characters; {_UNCLOSED}"
     if "unexpected end of data" in message:
         return "a quote is opened and never closed"
     if "new-line character" in message:
@@ -166,6 +186,8 @@ def _json_object(text: str, place: str) -> dict[str, Any]:
         _refuse_repeats([name for name, _ in pairs], f"{place}: the name")
         return dict(pairs)
 
+    if len(text) > _SHORT and sum(1 for _ in _PART.finditer(text)) > MAX_PARTS:
+        raise DataError(f"{place}: more than {MAX_PARTS:,} names, lists and objects")
     try:
         value = json.loads(text, object_pairs_hook=unique)
     except DataError:

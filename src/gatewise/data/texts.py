@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gatewise.data.folders import is_folder, read_label_folders
+from gatewise.data.folders import read_label_folders
 from gatewise.data.lines import file_sha256
 from gatewise.data.tables import Row, Table, open_table, sample
 from gatewise.data.wording import count
 from gatewise.errors import DataError, UsageError
+from gatewise.files import is_folder
 
 TEXT_COLUMNS = ("text", "review", "sentence", "content")
 LABEL_COLUMNS = ("label", "sentiment", "class", "target")
@@ -81,7 +82,7 @@ def read_texts(
         UsageError: column names were given for a folder.
     """
     path = Path(path)
-    if is_folder(path):
+    if is_folder(path, DataError):
         if text or label or id:
             raise UsageError(f"{path} is a folder: it has no columns that text, label or id could name")
         read = _from_folder(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ _WORD = r"\p{N}+(?:[.,]\p{N}+)+|[\p{L}\p{M}\p{N}]+(?:'[\p{L}\p{M}\p{N}]+)*|\S"
 _LINE_BREAK_TAG = r"<[bB][rR]\s*/?>"
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 _MOST_BYTES = 200_000_000  # of a tokenizer file
-_CHARACTERS = 2_000_000  # of the texts that are encoded at once
+_CHARACTERS = 200_000  # that are encoded at once, where the texts can be cut so
 
 
 def _threads_end_at_a_fork() -> None:
@@ -140,11 +141,12 @@ class Tokenizer:
 
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The numbers alone, one int32 array a text; the fast way for training."""
-        ids: list[np.ndarray] = []
-        for some in _pieces(texts):
-            found = self._inner.encode_batch_fast(some)
-            ids += [np.array(one.ids, dtype=np.int32) for one in found]
-        return ids
+        parts: list[list[np.ndarray]] = [[] for _ in texts]
+        for some in _batches(texts, self.kind):
+            found = self._inner.encode_batch_fast([part for _, part in some])
+            for (number, _), one in zip(some, found, strict=True):
+                parts[number].append(np.array(one.ids, dtype=np.int32))
+        return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary in the library's JSON format."""
@@ -184,18 +186,51 @@ class Tokenizer:
         )
 
 
-def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
-    """The texts in their order, some at a time: while it works, the library takes 100 bytes or more a token."""
-    some: list[str] = []
+def _batches(texts: Sequence[str], kind: Kind) -> Iterator[list[tuple[int, str]]]:
+    """The texts with their numbers, long ones in parts, some at a time.
+
+    While it works, the library takes 300 bytes a token, and a text of full stops has a token a character.
+    """
+    some: list[tuple[int, str]] = []
     characters = 0
-    for text in texts:
-        if some and (len(some) == 1000 or characters + len(text) > _CHARACTERS):
-            yield some
-            some, characters = [], 0
-        some.append(text)
-        characters += len(text)
+    for number, text in enumerate(texts):
+        for part in _parts(text, kind):
+            if some and (len(some) == 1000 or characters + len(part) > _CHARACTERS):
+                yield some
+                some, characters = [], 0
+            some.append((number, part))
+            characters += len(part)
     if some:
         yield some
+
+
+def _parts(text: str, kind: Kind) -> Iterator[str]:
+    """A text, cut where no token can span the cut; the tokens of the parts are those of the text."""
+    seams = _is_seam_of_words if kind == "words" else _is_seam_of_pairs
+    start = 0
+    while len(text) - start > _CHARACTERS:
+        places = range(start + (_CHARACTERS + 1) // 2, len(text) - 1)
+        end = next((at for at in places if seams(text, at)), len(text))
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _is_seam_of_words(text: str, at: int) -> bool:
+    """After a blank, or between two signs that are tokens by themselves; never inside of `<br />`."""
+    left, right = text[at - 1], text[at]
+    if right in "/>" or right.isspace():
+        return False
+    return left.isspace() or (_is_sign(left) and _is_sign(right))
+
+
+def _is_sign(character: str) -> bool:
+    return not character.isspace() and unicodedata.category(character)[0] not in "LMN"
+
+
+def _is_seam_of_pairs(text: str, at: int) -> bool:
+    """Before a single blank, which belongs to what follows."""
+    return text[at] == " " and not text[at - 1].isspace() and not text[at + 1].isspace()
 
 
 def kept_positions(n: int, max_length: int, where: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gatewise.errors import RunError
-from gatewise.files import parse_json, read_json, read_text
+from gatewise.files import is_folder, parse_json, read_json, read_text
 from gatewise.tensor_file import read_tensors
 from gatewise.training.config import check_format, read_toml
 
@@ -175,7 +175,7 @@ def read_run(folder: str | Path) -> Run:
         RunError: no such folder, a missing or broken `config.toml`, or one written by a newer version.
     """
     path = Path(folder)
-    if not path.is_dir():
+    if not is_folder(path, RunError):
         raise RunError(f"{folder}: no such run folder")
     config = path / CONFIG
     if not config.is_file():

@@ -1,0 +1,185 @@
+"""Good files to be broken, each made once, and the ways in which files are broken."""
+
+import atexit
+import gzip
+import json
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+import gatewise as gw
+from gatewise.data.scaler import Scaler
+from gatewise.data.tokenizer import Tokenizer
+from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.tasks.classify.encode import SeriesEncoder, TextEncoder
+from gatewise.tasks.classify.fitted import FittedClassifier, text_embedding
+from gatewise.tasks.classify.model import SequenceClassifier
+from gatewise.training.checkpoint import Checkpoint, save_checkpoint
+
+TEXTS = ["a fine film", "a dull film", "the music was fine", "it was dull , dull"]
+Make = Callable[[Path], Any]
+
+
+@cache
+def scratch() -> Path:
+    """A folder for the good files of this process, which goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="gatewise-attacks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def text_model() -> FittedClassifier:
+    """A classifier of texts with random weights: nothing here depends on what it has learned."""
+    config = ClassifyConfig(embedding_size=6, hidden_size=5, bigrams=3, max_length=50, device="cpu")
+    tokenizer = Tokenizer.train(TEXTS, "words", 100, 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        pairs = torch.tensor([2 * tokenizer.vocab_size + 3])
+        embedding = text_embedding(config, tokenizer.vocab_size, pairs)
+        network = SequenceClassifier(config, 2, embedding=embedding).eval()
+    history = [{"epoch": 1.0, "loss": 0.7, "validation_loss": 0.6}]
+    encoder = TextEncoder(tokenizer, config.max_length, config.truncate)
+    return FittedClassifier(config, network, encoder, ["neg", "pos"], 1.3, {"notes": []}, history)
+
+
+@cache
+def text_run() -> Path:
+    text_model().save(scratch() / "text-run")
+    return scratch() / "text-run"
+
+
+@cache
+def series_run() -> Path:
+    config = ClassifyConfig(id="id", time="t", label="y", features=("a", "b"), hidden_size=4, device="cpu")
+    encoder = SeriesEncoder(Scaler(np.zeros(2), np.ones(2)), config.max_length, config.truncate, ["a", "b"])
+    network = SequenceClassifier(config, 2, features=2).eval()
+    FittedClassifier(config, network, encoder, ["up", "down"]).save(scratch() / "series-run")
+    return scratch() / "series-run"
+
+
+@cache
+def trace_file() -> Path:
+    """A trace of one LSTM layer over 5 steps of 2 rows."""
+    layer, path = gw.LSTM(3, 4), scratch() / "trace.safetensors"
+    with torch.no_grad(), gw.record(layer) as trace:
+        layer(torch.randn(5, 2, 3))
+    trace.save(path)
+    return path
+
+
+@cache
+def checkpoint() -> Path:
+    held = Checkpoint(
+        {"model": {"w": torch.randn(3, 2), "n": torch.arange(4)}}, {"step": 7, "loss": 0.25}, "a = 1\n"
+    )
+    return save_checkpoint(scratch() / "checkpoints", 7, held)
+
+
+# Ways to break them
+
+
+def copy_of(good: Callable[[], Path], change: Callable[[Path], object]) -> Make:
+    """A copy of a good file or folder, changed."""
+
+    def make(folder: Path) -> Path:
+        whole, target = good(), folder / good().name
+        shutil.copytree(whole, target) if whole.is_dir() else shutil.copy(whole, target)
+        change(target)
+        return target
+
+    return make
+
+
+def in_json(name: str, **values: Any) -> Callable[[Path], object]:
+    """Entries of a JSON file in a folder, replaced."""
+
+    def change(folder: Path) -> None:
+        found = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(found | values))
+
+    return change
+
+
+def in_text(name: str, old: str, new: str) -> Callable[[Path], object]:
+    """A piece of a text file in a folder, replaced."""
+
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def as_file(name: str, content: bytes | str) -> Callable[[Path], Path]:
+    """A file in a folder, written anew."""
+
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.unlink(missing_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+def sparse(name: str, size: int, head: bytes = b"") -> Callable[[Path], Path]:
+    """A file of `size` bytes that takes no room on the disk: `head`, and zeros."""
+
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.unlink(missing_ok=True)
+        with path.open("wb") as stream:
+            stream.write(head)
+            stream.truncate(size)
+        return path
+
+    return write
+
+
+def linked(name: str, target: str) -> Callable[[Path], Path]:
+    """A link in place of a file."""
+
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+        return path
+
+    return write
+
+
+def in_tensors(name: str, change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], object]:
+    """The tensors of a safetensors file in a folder, changed."""
+
+    def write(folder: Path) -> None:
+        tensors = {key: value.clone() for key, value in load_file(folder / name).items()}
+        change(tensors)
+        save_file(tensors, folder / name)
+
+    return write
+
+
+def tensor_bytes(header: bytes | dict[str, Any], data: bytes = b"", claimed: int | None = None) -> bytes:
+    """A safetensors file by hand: the header, its length as it is or as it is claimed to be, and the numbers."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if claimed is None else claimed) + text + data
+
+
+def entry(dtype: str, shape: list[Any], start: int, end: int) -> dict[str, Any]:
+    """What a safetensors header says of one tensor."""
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+def gzip_bomb(piece: bytes, times: int) -> bytes:
+    """Some MB that unpack to very much: one compressed piece, many times over."""
+    return gzip.compress(piece, 9) * times
