@@ -38,7 +38,7 @@ from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config
-from gatewise.training.distributed import Processes, is_restart, merge
+from gatewise.training.distributed import Processes, is_restart
 from gatewise.training.folder import training_run
 from gatewise.training.loop import fit
 from gatewise.training.metrics import ClassCounts
@@ -355,8 +355,8 @@ def _evaluation(
     def evaluate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, SequenceClassifier)
         own = [part.arrays[k] for k in processes.shard(range(len(part.arrays)))]
-        parts = processes.parts([torch.from_numpy(network_logits(model, encoder, own))])
-        counts = ClassCounts.of(merge([rows for (rows,) in parts]).numpy(), part.targets)
+        logits = processes.whole(torch.from_numpy(network_logits(model, encoder, own)))
+        counts = ClassCounts.of(logits.numpy(), part.targets)
         return {"accuracy": counts.accuracy, "loss": counts.loss}
 
     return evaluate
