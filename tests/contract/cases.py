@@ -134,7 +134,7 @@ def check(made: Built, values: dict[str, Tensor], gradients: dict[str, Tensor]) 
 
 
 def check_rounded(made: Built, values: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
-    """The same of a backend that rounds every intermediate result to a dtype below float64."""
+    """The same of results that are rounded to a dtype below float64 on the way, from step to step."""
     assert_in_company(values, made.expected._asdict(), VALUES)
     if not near_a_kink(made):
         assert_in_company(gradients, made.expected_gradients(cotangents_of(made)), GRADIENTS)

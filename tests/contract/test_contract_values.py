@@ -6,7 +6,6 @@ compute enough numbers that plain PyTorch's error is no matter of luck.
 
 from contextlib import nullcontext
 
-import numpy as np
 import pytest
 import torch
 from compare import ENOUGH, assert_as_near
@@ -38,10 +37,24 @@ def judge(backend, case, seed, device):
     made = build(case, seed, device)
     with instruction_set(case["isa"]) if "isa" in case else nullcontext():
         values, gradients = outcome(made, backend)
-    exact = made.x.dtype == torch.float64
-    (check if exact or backend == "native" else check_rounded)(made, values, gradients)
-    if backend == "native" and not exact and np.count_nonzero(made.expected.h_seq) >= ENOUGH:
+    dtype, ours = made.x.dtype, backend == "native"
+    if dtype == torch.float64 or (ours and dtype == torch.float32):
+        check(made, values, gradients)
+    elif not luck_of_bfloat16(made, ours):
+        check_rounded(made, values, gradients)
+    if ours and dtype != torch.float64 and not made.variant.layer_norm:
         naive_values, naive_gradients = outcome(made, "naive")
         assert_as_near(values, naive_values, made.expected._asdict(), 2)
         if not near_a_kink(made):
             assert_as_near(gradients, naive_gradients, made.expected_gradients(cotangents_of(made)), 3)
+
+
+def luck_of_bfloat16(made, ours):
+    """Where a chain of 8-bit roundings may end anywhere: in few units, and in numbers that are nearly the same.
+
+    Those are magnified by layer normalisation, up to 1/√1e-5 times; ours computes it in float32. For the same reason
+    no two computations of it are compared by their errors.
+    """
+    return made.x.dtype == torch.bfloat16 and (
+        made.h0.numel() < ENOUGH or (made.variant.layer_norm and not ours)
+    )
