@@ -144,8 +144,8 @@ CASES = [
     [
         (True, 0, False, None),
         (False, 2, True, [2, 0, 4]),
-        (True, 2, True, None),
-        (False, 0, False, [2, 0, 4]),
+        pytest.param(True, 2, True, None, marks=pytest.mark.thorough),
+        pytest.param(False, 0, False, [2, 0, 4], marks=pytest.mark.thorough),
     ],
 )
 def test_gradients_against_central_differences(cell, variation, seed, bias, projection, reverse, lengths):

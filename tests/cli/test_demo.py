@@ -65,6 +65,7 @@ def test_demo_explains_the_review_with_a_sum_that_adds_up(demo):
     assert not any(why["cut"])
 
 
+@pytest.mark.thorough  # that training is repeatable is tested with the recipe
 def test_demo_again_in_the_same_place_gives_the_same_run(tmp_path, monkeypatch):
     monkeypatch.setitem(OPTIONS, "epochs", 1)
     weights = tmp_path / "run" / "model.safetensors"
