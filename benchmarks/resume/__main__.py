@@ -67,11 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="one of the trainings; can be repeated"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the result as JSON")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(options.kills, options.seed, Path(folder))
+        result = measure(options.kills, options.seed, Path(folder), options.only)
     text = json.dumps(result, indent=1) + "\n"
     print(text)
     if options.out:
