@@ -113,31 +113,15 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedClassifier
     except UsageError as error:
         raise RunError(str(error)) from None
     described, metrics = run.json(runs.LABELS), run.json(runs.METRICS)
+    history = run.json_lines(runs.LOG)
     labels, encoder = _labels(run, described), _encoder(run, described, config)
-    weights = run.weights()
-    pairs = weights.get("embedding.pairs")
-    path = run.folder / runs.WEIGHTS
-    # Without memory at first: the configuration may ask for any size, and only the file's weights are trusted in that.
-    with torch.device("meta"):
-        embedding = None
-        if isinstance(encoder, TextEncoder):
-            if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
-                raise RunError(f"{path}: tensor 'embedding.pairs' is missing or no list of keys")
-            embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
-            features = 0
-        else:
-            features = len(encoder.features)
-        network = SequenceClassifier(config, len(labels), embedding=embedding, features=features)
-    runs.check_fit(network, weights, path)
-    runs.check_finite(weights, path)
-    network.to_empty(device="cpu").load_state_dict(weights)
-    network.train(False).to(pick_device(device))
+    network = _network(run, config, encoder, len(labels)).to(pick_device(device))
     temperature = metrics.get("temperature")
     if not isinstance(temperature, float) or not 0 < temperature < math.inf:
         raise RunError(
             f"{run.folder / runs.METRICS}: temperature is {temperature!r}; it must be a positive number"
         )
-    return FittedClassifier(config, network, encoder, labels, temperature, metrics, run.json_lines(runs.LOG))
+    return FittedClassifier(config, network, encoder, labels, temperature, metrics, history)
 
 
 def text_embedding(
@@ -210,6 +194,28 @@ def _labels(run: runs.Run, described: Mapping[str, Any]) -> list[Label]:
     ):
         raise RunError(f"{run.folder / runs.LABELS}: labels must be a list of two or more different names")
     return labels
+
+
+def _network(run: runs.Run, config: ClassifyConfig, encoder: Encoder, classes: int) -> SequenceClassifier:
+    """The network with the run's weights, on the CPU.
+
+    It is made without memory, for the configuration may ask for any size, and gets some when the weights are found to
+    be of that size.
+    """
+    weights, path = run.weights(), run.path(runs.WEIGHTS)
+    with torch.device("meta"):
+        embedding = None
+        if isinstance(encoder, TextEncoder):
+            pairs = weights.get("embedding.pairs")
+            if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
+                raise RunError(f"{path}: tensor 'embedding.pairs' is missing or no list of keys")
+            embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
+        features = len(encoder.features) if isinstance(encoder, SeriesEncoder) else 0
+        network = SequenceClassifier(config, classes, embedding=embedding, features=features)
+    runs.check_fit(network, weights, path)
+    runs.check_finite(weights, path)
+    network.to_empty(device="cpu").load_state_dict(weights)
+    return network.train(False)
 
 
 def _encoder(run: runs.Run, described: Mapping[str, Any], config: ClassifyConfig) -> Encoder:
