@@ -22,7 +22,11 @@ from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.encode import SeriesEncoder, TextEncoder
 from gatewise.tasks.classify.fitted import FittedClassifier, text_embedding
 from gatewise.tasks.classify.model import SequenceClassifier
-from gatewise.training.checkpoint import Checkpoint, save_checkpoint
+from gatewise.training.carried import Carried
+from gatewise.training.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint
+from gatewise.training.loop import Fit
+from gatewise.training.options import LoopOptions
+from gatewise.training.sums import Sum
 
 TEXTS = ["a fine film", "a dull film", "the music was fine", "it was dull , dull"]
 Make = Callable[[Path], Any]
@@ -82,6 +86,38 @@ def checkpoint() -> Path:
         {"model": {"w": torch.randn(3, 2), "n": torch.arange(4)}}, {"step": 7, "loss": 0.25}, "a = 1\n"
     )
     return save_checkpoint(scratch() / "checkpoints", 7, held)
+
+
+def training() -> Fit:
+    """A training of three numbers with everything that a checkpoint can hold."""
+
+    def loss(model: torch.nn.Module, batch: torch.Tensor, state: Any) -> tuple[Sum, Any]:
+        total = model(batch).square().sum() + (0 if state is None else state.sum())
+        return Sum(total, len(batch)), total.detach()[None]
+
+    torch.manual_seed(1)
+    return Fit(
+        torch.nn.Linear(2, 1),
+        lambda epoch: [torch.ones(3, 2)] * 3,
+        Carried(loss),
+        LoopOptions(epochs=2, learning_rate=0.1, ema=0.5, save_every=1),
+        evaluate=lambda model: {"accuracy": 0.5, "loss": 0.25},
+    )
+
+
+@cache
+def begun() -> Path:
+    """The newest checkpoint of a training that ended in its second epoch."""
+    folder = scratch() / "training"
+    folder.mkdir()
+    run = training()
+    run.keep_in(folder, resume=False, about={}, config="")
+    run.callbacks = [lambda *_: run.state.step == 5]
+    run.train()
+    run.close()
+    path = latest_checkpoint(folder / "checkpoints")
+    assert path
+    return path
 
 
 # Ways to break them

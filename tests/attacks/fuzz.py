@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from attack_files import checkpoint, series_run, text_run, trace_file
+from attack_files import begun, checkpoint, series_run, text_run, trace_file, training
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +43,7 @@ from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.trial_log import TrialLog
 from gatewise.training.checkpoint import load_checkpoint
 from gatewise.training.config import load_config
+from gatewise.training.resume import Keeper
 
 SLOW = 1.0
 """Seconds of processor time that no case may take."""
@@ -279,7 +280,7 @@ def _inside(good: Callable[[], Path], name: str, read: Callable[[Path], object],
     """A file of a good folder, broken; seal: the checkpoint's manifest is made to agree."""
 
     def use(folder: Path, content: bytes) -> object:
-        whole = folder / "whole"
+        whole = folder / good().parent.name / good().name
         if not whole.exists():
             shutil.copytree(good(), whole)
         (whole / name).write_bytes(content)
@@ -326,6 +327,13 @@ def _trace(path: Path) -> None:
     for layer in layers:
         if layer.gates and layer.h.numel():
             ledger(layer, at=-1)
+
+
+def _resumed(whole: Path) -> None:
+    """Go on from a checkpoint with right hashes, whatever is in it, to the training's end."""
+    run = training()
+    assert Keeper(run, whole.parent.parent, {}, "").restore()
+    run.train()
 
 
 def _tokenizer(path: Path) -> None:
@@ -482,6 +490,22 @@ READERS: dict[str, Reader] = {
         _inside(checkpoint, "model.safetensors", load_checkpoint, True),
         TENSORS,
     ),
+    "resumed: state": Reader(
+        _bytes_of(begun, "state.json"), _inside(begun, "state.json", _resumed, True), JSON
+    ),
+    "resumed: optimizer": Reader(
+        _bytes_of(begun, "optimizer.safetensors"),
+        _inside(begun, "optimizer.safetensors", _resumed, True),
+        TENSORS,
+    ),
+    "resumed: carried": Reader(
+        _bytes_of(begun, "carried.safetensors"),
+        _inside(begun, "carried.safetensors", _resumed, True),
+        TENSORS,
+    ),
+    "resumed: random numbers": Reader(
+        _bytes_of(begun, "random.safetensors"), _inside(begun, "random.safetensors", _resumed, True), TENSORS
+    ),
     "trials.jsonl": Reader(
         _of(json.dumps(TRIAL) + "\n"), _file("l.jsonl", lambda path: TrialLog(path, "s")), JSON
     ),
@@ -565,10 +589,11 @@ def main(words: Iterable[str] | None = None) -> int:
     if given_.out:
         names = ("gatewise", "torch", "safetensors", "tokenizers", "hypothesis")
         versions = {"python": platform.python_version()} | {one: version(one) for one in names}
-        given_.out.write_text(
-            json.dumps({"cases_a_reader": given_.cases, "versions": versions, "readers": found}, indent=2)
-            + "\n"
-        )
+        told = {"cases_a_reader": given_.cases, "versions": versions}
+        before = json.loads(given_.out.read_text()) if given_.out.exists() else {}
+        if {name: before.get(name) for name in told} == told:  # figures of other readers stay
+            found = before["readers"] | found
+        given_.out.write_text(json.dumps(told | {"readers": found}, indent=2) + "\n")
     return 0
 
 
