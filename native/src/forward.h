@@ -32,6 +32,7 @@ template <class T, class Cell> class Forward {
       chunk(walk, b, masked, d);
     }
     finish_rows(p, walk, d, gate_rows, cell().workspace_rows(), c_state, padded<T>(p.H));
+    streamed();
   }
 
   void pack(const Team &team) {

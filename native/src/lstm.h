@@ -89,6 +89,8 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
         u(Base::plan_recurrent(scratch)),
         outputs{static_cast<long>(problem.P), 4, nullptr} {
     if (plan.projected) r = plan_forward(scratch, outputs, p.H);
+    const long bytes = static_cast<long>(p.T * p.B) * plan.G * p.H * static_cast<long>(sizeof(T));
+    streams = bytes > kCache && p.H % kLanes<T> == 0 && reinterpret_cast<std::uintptr_t>(p.reserve) % kBytes == 0;
   }
 
   void pack_more(const Team &team) const {
@@ -194,7 +196,8 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
       store(pre + r * plan.pitch, x[2 * N + r]);
       if (T *to = at[r].gates) {
         to += j;
-        store(to, x[r]), store(to + H, x[N + r]), store(to + 2 * H, x[3 * N + r]), store(to + 3 * H, x[2 * N + r]);
+        if (streams) stream(to, x[r]), stream(to + H, x[N + r]), stream(to + 2 * H, x[3 * N + r]), stream(to + 3 * H, x[2 * N + r]);
+        else store(to, x[r]), store(to + H, x[N + r]), store(to + 2 * H, x[3 * N + r]), store(to + 3 * H, x[2 * N + r]);
       }
     }
   }
@@ -321,10 +324,13 @@ template <class T> class LstmForward : public Forward<T, LstmForward<T>> {
       copy_columns(b.out + k * 4 * kLanes<T>, panel, first, last, walk.cursors[from + k].h, static_cast<long>(p.P));
   }
 
+  static constexpr long kCache = 1L << 20;  // gates of fewer bytes are still there when the backward pass comes for them
+
   const LstmPlan<T> plan;
   const Matrix<T> u;
   const Panels<T> outputs;
   Matrix<T> r;
+  bool streams;
 };
 
 }  // namespace gatewise::GATEWISE_ISA

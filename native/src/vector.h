@@ -50,6 +50,24 @@ template <class T> GATEWISE_INLINE Vector<T> load(const T *p) {
 template <class T> GATEWISE_INLINE void store(T *p, Vector<T> v) {
   *reinterpret_cast<typename VectorOf<T>::Unaligned *>(p) = v;
 }
+// Past the caches, for what nobody reads soon: a line that is written whole is then not read first. p is aligned to a vector.
+// `streamed` ends such a series, before another thread may read it.
+template <class T> GATEWISE_INLINE void stream(T *p, Vector<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i *>(p), (__m512i)v);
+#elif defined(__AVX__)
+  _mm256_stream_si256(reinterpret_cast<__m256i *>(p), (__m256i)v);
+#elif defined(__SSE2__)
+  _mm_stream_si128(reinterpret_cast<__m128i *>(p), (__m128i)v);
+#else
+  store(p, v);
+#endif
+}
+GATEWISE_INLINE void streamed() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
 // The first `count` lanes; the others are zero, or left alone.
 template <class T> GATEWISE_INLINE Vector<T> load(const T *p, long count) {
   if (count >= kLanes<T>) return load(p);
