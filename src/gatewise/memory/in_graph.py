@@ -118,12 +118,16 @@ def run_in_graph(model: nn.Module, inputs: Any) -> tuple[Any, list[Opened], list
     with ExitStack() as hooks:
         for opened in layers:
             _watch(opened, calls, hooks)
-        with _graph(layers):
-            if isinstance(inputs, Mapping):
-                result = model(**inputs)
-            else:
-                result = model(*inputs) if type(inputs) is tuple else model(inputs)
+        with graph(layers):
+            result = run_model(model, inputs)
     return result, modules, calls
+
+
+def run_model(model: nn.Module, inputs: Any) -> Any:
+    """What `model` returns for a tuple of positional arguments, a mapping of keyword arguments, or the one argument."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if type(inputs) is tuple else model(inputs)
 
 
 def direct_gradients(of: Tensor, calls: list[CaughtCall]) -> list[Direct | None]:
@@ -140,7 +144,7 @@ def direct_gradients(of: Tensor, calls: list[CaughtCall]) -> list[Direct | None]
 
 
 @contextmanager
-def _graph(layers: list[Opened]) -> Iterator[None]:
+def graph(layers: list[Opened]) -> Iterator[None]:
     """A graph is recorded, also inside `no_grad` and `inference_mode`."""
     # cuDNN has a backward pass only for what ran in training mode; PyTorch's own kernels have one for both.
     in_eval = any(

@@ -98,12 +98,12 @@ def _run_layer(opened: Opened, call: LayerCall, layer: int, x: Tensor) -> Tensor
         order = packed.sorted_indices
         if order is not None:
             h0, c0 = h0.index_select(1, order), None if c0 is None else c0.index_select(1, order)
-        data = _packed_like(packed, x).data
+        data = packed_like(packed, x).data
         out = function(data, packed.batch_sizes, h0 if c0 is None else (h0, c0), *how)[0]
         return pad_packed_sequence(packed._replace(data=out))[0]
 
 
-def _packed_like(packed: PackedSequence, x: Tensor) -> PackedSequence:
+def packed_like(packed: PackedSequence, x: Tensor) -> PackedSequence:
     """x [T, B, I], rows in the caller's order, packed as `packed` is."""
     if packed.sorted_indices is not None:
         x = x.index_select(1, packed.sorted_indices)
@@ -116,7 +116,7 @@ def _drop(opened: Opened, call: LayerCall, output: Tensor) -> Tensor:
     p, packed = opened.module.dropout, call.packed
     if packed is None:
         return dropout(output, p, training=True)
-    data = dropout(_packed_like(packed, output).data, p, training=True)
+    data = dropout(packed_like(packed, output).data, p, training=True)
     return pad_packed_sequence(packed._replace(data=data))[0]
 
 

@@ -67,11 +67,16 @@ def readout(model: nn.Module, inputs: Any, target: Target, at: str | None = None
             dropout between layers in training mode; an index that the output does not have; an answer of another shape,
             or one that no gradient connects with the layer.
     """
+    return read_call_of(model, inputs, target, at)[0]
+
+
+def read_call_of(model: nn.Module, inputs: Any, target: Target, at: str | None) -> tuple[Readout, CaughtCall]:
+    """`readout`, and the call that it read."""
     output, modules, calls = run_in_graph(model, inputs)
     call = _called_once(_module_at(modules, at), calls)
     refuse_zoned_h(call.traces[call.top])
     with torch.inference_mode(False), torch.enable_grad():
-        y = _answer(output, target, call.x.shape[1])  # [B]
+        y = answer_of(output, target, call.x.shape[1])  # [B]
         (direct,) = direct_gradients(y.sum(), [call])
     if direct is None:
         raise UsageError(
@@ -79,7 +84,7 @@ def readout(model: nn.Module, inputs: Any, target: Target, at: str | None = None
             "no_grad inside the model breaks it, and so does an answer that does not read this layer"
         )
     with torch.no_grad():
-        return _read(call, direct, y.detach().double())
+        return _read(call, direct, y.detach().double()), call
 
 
 def _module_at(modules: list[Opened], at: str | None) -> Opened:
@@ -101,8 +106,8 @@ def _called_once(opened: Opened, calls: list[CaughtCall]) -> CaughtCall:
     return of_module[0]
 
 
-def _answer(output: Any, target: Target, batch: int) -> Tensor:
-    """y [B], in the graph."""
+def answer_of(output: Any, target: Target, batch: int) -> Tensor:
+    """The answer y [B] in what a model returned, in the graph; see `readout` for the target and the errors."""
     if callable(target):
         return _of_function(target(output), batch)
     if isinstance(target, bool) or not isinstance(target, int):
