@@ -18,6 +18,7 @@ from gatewise.cli.doctor import doctor
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
 from gatewise.cli.fetch import fetch
+from gatewise.cli.flow import flow
 from gatewise.cli.inspect import inspect
 from gatewise.cli.output import print_json
 from gatewise.cli.predict import predict
@@ -27,7 +28,18 @@ from gatewise.shown import one_line
 
 FAILED, BAD_CALL, INTERRUPTED = 1, 2, 130
 
-COMMANDS = ("train", "evaluate", "predict", "explain", "inspect", "compare", "demo", "fetch", "doctor")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "explain",
+    "inspect",
+    "compare",
+    "flow",
+    "demo",
+    "fetch",
+    "doctor",
+)
 
 
 class _InOrder(TyperGroup):
@@ -49,7 +61,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(train)
-for command in (evaluate, predict, explain, inspect, compare, demo, fetch, doctor):
+for command in (evaluate, predict, explain, inspect, compare, flow, demo, fetch, doctor):
     app.command()(command)
 
 

@@ -14,7 +14,7 @@ Source: Hochreiter & Schmidhuber 1997, "Long short-term memory", section 5.1, ex
     Gers, Schmidhuber & Cummins 2000, "Learning to forget: continual prediction with LSTM" (the stream).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -118,6 +118,24 @@ class ReberStreams:
         written = _WRITES[self._nodes, bits]
         self._nodes = _LEADS_TO[self._nodes, bits]
         return written, first
+
+
+def whole_strings(count: int, *, generator: torch.Generator) -> tuple[Window, Tensor]:
+    """`count` embedded Reber strings side by side, each from its beginning.
+
+    Returns: a window of T steps, T the longest length; lengths [count] int64: the symbols of each string but its last,
+        which is the last to be predicted. What a column shows from its length on belongs to no string.
+    """
+    streams = ReberStreams(count, generator=generator)
+    parts = [streams.read(10)]
+    while True:
+        window = Window(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Window)))
+        again = window.boundary.cumsum(0) > 1  # from the first symbol of the next string on
+        if again.any(0).all():
+            lengths = again.long().argmax(0) - 1
+            longest = int(lengths.max())
+            return Window(*(getattr(window, f.name)[:longest] for f in fields(Window))), lengths
+        parts.append(streams.read(10))
 
 
 def strings(count: int, *, generator: torch.Generator) -> list[str]:
