@@ -14,7 +14,7 @@ Source: Hochreiter & Schmidhuber 1997, "Long short-term memory", section 5.4, ex
 import torch
 
 from gatewise.errors import UsageError
-from gatewise.synthetic.sequences import Sequences, pad
+from gatewise.synthetic.sequences import Sequences, inside
 
 SHORTEST = 22
 """Steps: the first ten pairs must be among the T/2 - 1 first."""
@@ -42,4 +42,5 @@ def draw(count: int, steps: int, *, generator: torch.Generator) -> Sequences:
     markers = torch.zeros(longest, count)
     markers[first, at] = markers[second, at] = 1
     markers[0] = markers[lengths - 1, at] = -1
-    return Sequences(pad(torch.stack((numbers, markers), -1), lengths), lengths, targets)
+    x = torch.stack((numbers, markers), -1) * inside(longest, lengths)[:, :, None]
+    return Sequences(x, lengths, targets)

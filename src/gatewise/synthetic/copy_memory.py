@@ -12,10 +12,9 @@ Source: Arjovsky, Shah & Bengio 2016, "Unitary evolution recurrent neural networ
 """
 
 import torch
-from torch.nn.functional import one_hot
 
 from gatewise.errors import UsageError
-from gatewise.synthetic.sequences import Sequences
+from gatewise.synthetic.sequences import Sequences, shown
 
 COPIED = 10
 KINDS = 8
@@ -37,4 +36,5 @@ def draw(count: int, lag: int, *, generator: torch.Generator) -> Sequences:
     symbols = torch.full((lag + 2 * COPIED, count), BLANK)
     symbols[:COPIED] = copied
     symbols[COPIED + lag - 1] = MARK
-    return Sequences(one_hot(symbols, KINDS + 2).float(), torch.full((count,), len(symbols)), copied)
+    lengths = torch.full((count,), len(symbols))
+    return Sequences(shown(symbols, KINDS + 2, lengths), lengths, copied)

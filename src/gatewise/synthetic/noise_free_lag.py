@@ -17,10 +17,9 @@ Source: Hochreiter & Schmidhuber 1997, "Long short-term memory", section 5.2, ex
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from gatewise.errors import UsageError
-from gatewise.synthetic.sequences import Sequences, pad
+from gatewise.synthetic.sequences import Sequences, shown
 
 END = 0.1
 """The chance that the filling of a long sequence ends at a step after its first q."""
@@ -63,14 +62,15 @@ def long(count: int, q: int, p: int, *, generator: torch.Generator) -> Sequences
     symbols[0] = b
     symbols[1] = x + targets
     symbols[lengths - 1, torch.arange(count)] = e
-    return Sequences(pad(one_hot(symbols, p + 4).float(), lengths), lengths, targets)
+    return Sequences(shown(symbols, p + 4, lengths), lengths, targets)
 
 
 def _short(filling: Tensor, p: int, generator: torch.Generator) -> Sequences:
     """x or y before a filling [p - 1, B] of symbols below p - 1."""
     targets = torch.randint(2, filling.shape[1:], generator=generator)
     symbols = torch.cat((p - 1 + targets[None], filling))
-    return Sequences(one_hot(symbols, p + 1).float(), torch.full_like(targets, p), targets)
+    lengths = torch.full_like(targets, p)
+    return Sequences(shown(symbols, p + 1, lengths), lengths, targets)
 
 
 def _check(p: int) -> None:

@@ -20,7 +20,12 @@ class Sequences(NamedTuple):
     targets: Tensor
 
 
-def pad(x: Tensor, lengths: Tensor) -> Tensor:
-    """x [T, B, I] with zeros beyond each length."""
-    inside = torch.arange(len(x))[:, None] < lengths  # [T, B]
-    return x * inside[:, :, None]
+def inside(steps: int, lengths: Tensor) -> Tensor:
+    """Where the steps of sequences are, [steps, B] bool."""
+    return torch.arange(steps, device=lengths.device)[:, None] < lengths
+
+
+def shown(symbols: Tensor, kinds: int, lengths: Tensor) -> Tensor:
+    """Symbols [T, B] int64 as one-hot [T, B, kinds] float32, zeros beyond each length."""
+    ones = inside(len(symbols), lengths)[:, :, None].float()
+    return torch.zeros(*symbols.shape, kinds).scatter_(2, symbols[:, :, None], ones)

@@ -11,10 +11,9 @@ Source: Hochreiter & Schmidhuber 1997, "Long short-term memory", section 5.6, ex
 """
 
 import torch
-from torch.nn.functional import one_hot
 
 from gatewise.errors import UsageError
-from gatewise.synthetic.sequences import Sequences, pad
+from gatewise.synthetic.sequences import Sequences, shown
 
 SYMBOLS = "EBabcdXY"
 SHORTEST, LONGEST = 100, 110
@@ -44,4 +43,4 @@ def draw(count: int, relevant: int, *, generator: torch.Generator) -> Sequences:
         targets = 2 * targets + is_y
     symbols[0] = SYMBOLS.index("E")
     symbols[lengths - 1, at] = SYMBOLS.index("B")
-    return Sequences(pad(one_hot(symbols, len(SYMBOLS)).float(), lengths), lengths, targets)
+    return Sequences(shown(symbols, len(SYMBOLS), lengths), lengths, targets)

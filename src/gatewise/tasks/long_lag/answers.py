@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from gatewise.synthetic.reber import predicted
+from gatewise.synthetic.sequences import inside
 
 Answer = tuple[Tensor, ...]
 """What a batch holds beside its inputs."""
@@ -74,10 +75,10 @@ def next_symbols(outputs: Tensor, following: Tensor, legal: Tensor, lengths: Ten
 
     The error is the share of steps at which they do not.
     """
-    inside = torch.arange(len(outputs), device=lengths.device)[:, None] < lengths  # [T, B]
-    wrong = inside & ~predicted(outputs.detach(), legal)
+    asked = inside(len(outputs), lengths)  # [T, B]
+    wrong = asked & ~predicted(outputs.detach(), legal)
     error = wrong.sum(0) / lengths
-    total = cross_entropy(outputs[inside], following[inside], reduction="sum")
+    total = cross_entropy(outputs[asked], following[asked], reduction="sum")
     return Judged(total, int(lengths.sum()), error, error == 0)
 
 

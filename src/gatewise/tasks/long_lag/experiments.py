@@ -147,8 +147,8 @@ _ALL = (
     ),
     Experiment(
         "continual-reber", "continual Reber grammar",
-        Reported(GERS_2000, "LSTM with forget gates whose rate decays", None, 0.62), reber_windows, next_symbols, 7, 7,
-        horizon=20, budget=64_000, tested=20_000, batch_size=16, learning_rate=1e-2, window=50,
+        Reported(GERS_2000, "table 2, forget gates and a decaying learning rate", None, 0.62), reber_windows,
+        next_symbols, 7, 7, horizon=20, budget=64_000, tested=20_000, batch_size=16, learning_rate=1e-2, window=50,
     ),
     Experiment(
         "regular-100", "noise-free lag (2a), p = 100", Reported(LSTM_1997, "table 2", 5_040, 1.0),
