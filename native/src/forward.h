@@ -12,7 +12,7 @@ namespace gatewise::GATEWISE_ISA {
 template <class T, class Cell> class Forward {
  public:
   struct Buffers {
-    T *pre;  // W x + b of the chunk, [panel][row-step][pitch]
+    T *pre;  // W x + b of the chunk, or joined the pre-activations of a step, [panel][row-step][pitch]
   };
 
   void run(const Team &team) {

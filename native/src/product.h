@@ -40,7 +40,6 @@ template <class T> struct Rows {
   const T *const *then = nullptr;
   long more = 0;
 
-  long size() const { return shape.size() + more; }
   Rows from(long row) const { return {at + row, shape, then ? then + row : nullptr, more}; }
 };
 

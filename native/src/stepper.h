@@ -64,10 +64,11 @@ class Stepper {
   // as it has to be here, or another thread is at work: `run` is for that, and for saying what is wrong.
   nanobind::object step(nanobind::handle x, nanobind::handle out) {
     nanobind::dlpack::dltensor from, to;
-    if (!plain(x, from, first_.I) || needs_gradient(x)) return nanobind::none();
+    if (!plain(x, from, first_.I) || needs_gradient(x) || negative(x, first_.I)) return nanobind::none();
     const bool given = !out.is_none();
     nanobind::object y = given ? nanobind::borrow(out) : from.ndim == 2 ? empty_() : empty_row_();
-    if (!plain(y, to, last_.P) || to.ndim != from.ndim || (given && needs_gradient(y))) return nanobind::none();
+    if (!plain(y, to, last_.P) || to.ndim != from.ndim || (given && (needs_gradient(y) || negative(y, last_.P))))
+      return nanobind::none();
     if (!run(frame(from), frame(to), 1)) return nanobind::none();
     if (given) written_(nanobind::make_tuple(y));
     return y;
@@ -110,6 +111,12 @@ class Stepper {
     PyObject *answer = PyObject_GetAttr(tensor.ptr(), requires_grad_.ptr());
     Py_XDECREF(answer);  // True and False live on
     return answer != Py_False;
+  }
+
+  // Whether the numbers in memory have the wrong sign, which DLPack does not tell: such are the imaginary parts of conjugates.
+  // Their elements lie two apart, so that only single columns look plain.
+  static bool negative(nanobind::handle tensor, std::int64_t columns) {
+    return columns == 1 && nanobind::cast<bool>(tensor.attr("is_neg")());
   }
 
   TensorReader reader_;

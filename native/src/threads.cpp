@@ -42,13 +42,34 @@ struct Job {
   void *data;
   Barrier *barrier;
 
-  void run(int rank, int size) const {
+  // Nothing may be thrown through the runtime that called this.
+  void run(int rank, int size) const noexcept {
     FlushDenormals flush;
-    body(data, Team{rank, size, barrier});
+    try {
+      body(data, Team{rank, size, barrier});
+    } catch (...) {
+      barrier->give_up();
+    }
   }
 };
 
+// What ends those who wait for somebody that gave up.
+struct GivenUp {};
+
 void openmp_member(void *job) { static_cast<Job *>(job)->run(openmp_thread_num(), openmp_num_threads()); }
+
+// On threads that are started for it.
+void run_started(int threads, const Job &job) {
+  std::vector<std::thread> others;
+  others.reserve(static_cast<std::size_t>(threads) - 1);
+  try {
+    for (int rank = 1; rank < threads; ++rank) others.emplace_back([&job, rank, threads] { job.run(rank, threads); });
+  } catch (...) {
+    job.barrier->give_up();
+  }
+  job.run(0, threads);
+  for (std::thread &other : others) other.join();
+}
 
 }  // namespace
 
@@ -60,6 +81,7 @@ void Barrier::wait(int size) {
     return;
   }
   for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    if (given_up_.load(std::memory_order_relaxed)) throw GivenUp{};
     if (spins < 4000) {
 #if defined(__x86_64__) || defined(__i386__)
       _mm_pause();
@@ -68,6 +90,14 @@ void Barrier::wait(int size) {
       std::this_thread::yield();
     }
   }
+}
+
+void Barrier::give_up() {
+  if (!given_up_.exchange(true)) reason_ = std::current_exception();
+}
+
+void Barrier::rethrow() const {
+  if (reason_) std::rethrow_exception(reason_);
 }
 
 void use_openmp(std::uintptr_t parallel, std::uintptr_t thread_num, std::uintptr_t num_threads) {
@@ -79,13 +109,10 @@ void use_openmp(std::uintptr_t parallel, std::uintptr_t thread_num, std::uintptr
 void run_team(int threads, Body body, void *data) {
   Barrier barrier;
   Job job{body, data, &barrier};
-  if (threads <= 1) return job.run(0, 1);
-  if (openmp_parallel != nullptr) return openmp_parallel(openmp_member, &job, static_cast<unsigned>(threads), 0);
-  std::vector<std::thread> others;
-  others.reserve(static_cast<std::size_t>(threads) - 1);
-  for (int rank = 1; rank < threads; ++rank) others.emplace_back([&job, rank, threads] { job.run(rank, threads); });
-  job.run(0, threads);
-  for (std::thread &other : others) other.join();
+  if (threads <= 1) job.run(0, 1);
+  else if (openmp_parallel != nullptr) openmp_parallel(openmp_member, &job, static_cast<unsigned>(threads), 0);
+  else run_started(threads, job);
+  barrier.rethrow();
 }
 
 }  // namespace gatewise

@@ -6,17 +6,25 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 
 namespace gatewise {
 
 // Everybody waits for everybody. Spins for a moment, then gives the core away: there may be more threads than cores.
 class Barrier {
  public:
+  // Throws where somebody gave up and will not come.
   void wait(int size);
+  // The exception in hand is what `rethrow` throws, if it is the first.
+  void give_up();
+  // After all are done.
+  void rethrow() const;
 
  private:
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> round_{0};
+  std::atomic<bool> given_up_{false};
+  std::exception_ptr reason_;
 };
 
 struct Team {
@@ -29,7 +37,8 @@ struct Team {
 
 using Body = void (*)(void *data, const Team &team);
 
-// Run `body` on `threads` threads at most, each with denormals flushed to zero for as long as it runs.
+// Run `body` on `threads` threads at most, each with denormals flushed to zero for as long as it runs. What it throws in one
+// of them ends all and comes out here.
 void run_team(int threads, Body body, void *data);
 
 // The addresses of GOMP_parallel, omp_get_thread_num and omp_get_num_threads.

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <iterator>
 
+#include <stdexcept>
+
 #include "example.h"
+#include "threads.h"
 
 namespace {
 
@@ -99,9 +102,27 @@ void try_dropped_weights() {
     }
 }
 
+// One of three throws, and the others, who wait for it, come back.
+void try_giving_up() {
+  for (int thrower = 0; thrower < 3; ++thrower) {
+    bool caught = false;
+    try {
+      gatewise::run_team(3, [](void *who, const gatewise::Team &team) {
+        team.wait();
+        if (team.rank == *static_cast<int *>(who)) throw std::runtime_error("gives up");
+        for (int k = 0; k < 3; ++k) team.wait();
+      }, &thrower);
+    } catch (const std::runtime_error &) {
+      caught = true;
+    }
+    if (!caught) std::printf("what worker %d throws is lost\n", thrower), std::exit(1);
+  }
+}
+
 }  // namespace
 
 int main() {
+  try_giving_up();
   for (const char *const *name = gatewise::available(); *name; ++name) {
     gatewise::use(*name);
     std::mt19937 random(20001);

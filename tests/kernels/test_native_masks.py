@@ -9,7 +9,7 @@ from native_cases import instruction_sets, make, native_only, run
 
 import gatewise as gw
 from gatewise.cells import Variant
-from gatewise.kernels import Weights, backend, native, recurrence
+from gatewise.kernels import Weights, backend, dropped, native, recurrence
 from gatewise.kernels.random_bits import Stream, scales
 
 STRUCTURES = [
@@ -87,6 +87,21 @@ def test_masks_of_weights(isa, shape, p, seed):
     with instruction_set(isa):
         native._module().drop_weights(seed, p, *shape, got.data_ptr())
     assert torch.equal(got, scales(p, torch.tensor(seed), Stream.WEIGHTS, 0, like=got))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_dropped_weights_are_those_of_the_definition(dtype, monkeypatch):
+    drawn, draw = [], native.drop_weights
+    monkeypatch.setattr(native, "drop_weights", lambda *given: drawn.append(given) or draw(*given))
+    made = make(cell="lstm", variant="drop_weights", dtype=dtype)
+    arguments = made.weights, made.variant, torch.tensor(7)
+    got = dropped(*arguments).w_hh
+    assert len(drawn) == (dtype != torch.float64), "the native generator draws where it can"
+    with backend("naive"):
+        expected = dropped(*arguments).w_hh
+    assert len(drawn) == (dtype != torch.float64), "the definition draws by itself"
+    assert (got == 0).any()
+    assert torch.equal(got, expected)
 
 
 def test_a_layer_draws_other_masks_each_time_it_trains_and_the_same_from_the_same_seed():

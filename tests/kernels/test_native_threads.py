@@ -1,5 +1,7 @@
 """How many threads run a call is seen in no bit of outputs, states and input gradients; nor who else is calling."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -132,3 +134,33 @@ def test_threads_of_our_own_give_the_same_bits(cell, size):
             native._share_threads(native._module())
     for seen, wanted in zip(got, expected, strict=True):
         assert_equal_bits(seen, wanted)
+
+
+# Two workers need 170 MB each, where 150 MB are left; once on OpenMP's threads and once on our own.
+WITHOUT_MEMORY = """
+import resource, torch, gatewise as gw
+from gatewise.kernels import native
+torch.set_num_threads(2)
+torch.set_grad_enabled(False)
+layer, B, known = gw.LSTM(4, 64), 400_000, torch.ones(9, 200, 4)
+x, hx = torch.zeros(1, B, 4), (torch.zeros(1, B, 64), torch.zeros(1, B, 64))
+before = resource.getrlimit(resource.RLIMIT_AS)
+for own in (False, True):
+    if own:
+        native._module().use_openmp(0, 0, 0)
+    expected = layer(known)[0]
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 3 * B * 64 * 4 + 150_000_000, before[1]))
+    try:
+        layer(x, hx)
+    except MemoryError:
+        print("no memory")
+    resource.setrlimit(resource.RLIMIT_AS, before)
+    print(torch.equal(layer(known)[0], expected))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
+def test_a_worker_without_memory_ends_the_call_and_not_the_process():
+    told = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, timeout=240)
+    assert told.stdout.split() == ["no", "memory", "True"] * 2, told.stderr

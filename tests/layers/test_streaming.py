@@ -250,6 +250,21 @@ def test_every_layout_of_a_frame(backend, B, form):
 
 
 @every_backend
+@pytest.mark.parametrize("B", [1, 3])
+def test_a_single_column_that_is_negated_when_it_is_read(backend, B):
+    layer, plain = gw.LSTM(1, 1).double(), torch.randn(B, dtype=torch.float64)
+    frame = torch.complex(plain, -plain).conj().imag[:, None]
+    assert frame.is_neg() and frame.stride(1) == 1, "as plain as it can look"
+    stream = stream_of(layer, backend, B)
+    expected = stream.step(plain[:, None])
+    stream.reset()
+    assert torch.equal(stream.step(frame), expected)
+    stream.reset()
+    out = torch.zeros(B, dtype=torch.complex128).conj().imag[:, None]
+    assert torch.equal(stream.step(plain[:, None], out=out), expected)
+
+
+@every_backend
 @pytest.mark.parametrize("form", ["columns", "rows", "every_other"])
 def test_every_layout_of_out(backend, form):
     layer = make()

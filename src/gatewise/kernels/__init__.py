@@ -7,11 +7,20 @@ from torch import Tensor
 
 from gatewise.cells import PLAIN, Variant
 from gatewise.errors import UsageError
-from gatewise.kernels import operator
+from gatewise.kernels import native, operator
 from gatewise.kernels.naive import unroll_with_gates
 from gatewise.kernels.operator import needs_gradients
 from gatewise.kernels.random_bits import Stream, scales
-from gatewise.kernels.registry import Call, Choice, backend, choose, describe, forced, pick
+from gatewise.kernels.registry import (
+    Call,
+    Choice,
+    backend,
+    choose,
+    describe,
+    forced,
+    in_forward_mode,
+    pick,
+)
 from gatewise.kernels.replay import Replay, replay
 from gatewise.kernels.weights import Result, Weights
 
@@ -26,6 +35,7 @@ __all__ = [
     "choose",
     "describe",
     "dropped",
+    "in_forward_mode",
     "needs_gradients",
     "recurrence",
     "replay",
@@ -97,8 +107,9 @@ def recurrence(
         if not torch.compiler.is_compiling():
             steps = variant.in_steps(seed is not None)
             call = describe(
-                cell, steps, x, weights, ragged=lengths is not None, resets=resets is not None, train=train
-            )
+                cell, steps, x, weights, ragged=lengths is not None, resets=resets is not None, train=train,
+                tangents=in_forward_mode(),
+            )  # fmt: skip
             wanted = pick(call, wanted)
             if wanted == "naive":
                 result, gates = unroll_with_gates(
@@ -118,4 +129,14 @@ def dropped(weights: Weights, variant: Variant, seed: Tensor | None) -> Weights:
     p = variant.recurrent_dropout
     if seed is None or not p or variant.recurrent_dropout_on != "weights":
         return weights
-    return weights._replace(w_hh=weights.w_hh * scales(p, seed, Stream.WEIGHTS, 0, like=weights.w_hh))
+    w_hh = weights.w_hh
+    if _draws_natively(w_hh):
+        return weights._replace(w_hh=w_hh * native.drop_weights(p, seed, w_hh))
+    return weights._replace(w_hh=w_hh * scales(p, seed, Stream.WEIGHTS, 0, like=w_hh))
+
+
+def _draws_natively(w_hh: Tensor) -> bool:
+    """Whether the mask of this weight comes from the native generator; the definition draws its own."""
+    if operator.dispatched(w_hh) or forced() == "naive" or not native.available():
+        return False
+    return w_hh.is_cpu and w_hh.dtype in (torch.float32, torch.bfloat16)

@@ -19,12 +19,15 @@ from torch import Tensor
 
 from gatewise.cells.catalogue import CELLS
 from gatewise.cells.variant import Variant
+from gatewise.errors import UsageError
 from gatewise.kernels.weights import Weights
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 # In the order of `Cell` in native/src/problem.h.
 _CELLS = {name: k for k, name in enumerate(("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu"))}
+
+_CPU = torch.device("cpu")  # named at every allocation: the default device may be another
 
 
 class Outputs(NamedTuple):
@@ -131,7 +134,7 @@ def forward(
     rows = reserve_rows(cell, variant, H)
     reserve = call.empty(T, B, rows) if train and rows else call.empty(0)
     size = workspace_size(cell, variant, T, B, H, call.x.element_size()) if train else 0
-    workspace = torch.empty(size, dtype=torch.uint8)
+    workspace = torch.empty(size, dtype=torch.uint8, device=_CPU)
     call.outputs(h_seq, c_seq, reserve, workspace)
     call.set(h_n=h_n, c_n=c_n)
     _module().forward(call.problem)
@@ -168,9 +171,40 @@ def backward(
     return _cast(dx, dtype), _cast(dh0, dtype), dc0, [_cast(w, dtype) for w in dw.tensors()]
 
 
+def drop_weights(p: float, seed: Tensor, like: Tensor) -> Tensor:
+    """The mask of `random_bits.scales` for a weight on the CPU, float32 or bfloat16, to the bit and much faster."""
+    mask = torch.empty(like.shape, dtype=torch.float32, device=_CPU)
+    _module().drop_weights(int(seed), p, *like.shape, mask.data_ptr())
+    return mask.to(like.dtype)
+
+
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """`tensor.to(dtype)`, which takes its time even where there is nothing to do."""
-    return tensor if tensor.dtype is dtype else tensor.to(dtype)
+    """`tensor.to(dtype)`, which takes its time even where there is nothing to do; its numbers stand in memory."""
+    if tensor.dtype is not dtype:
+        return tensor.to(dtype)
+    return tensor.resolve_neg() if tensor.is_neg() else tensor
+
+
+def _check_sizes(
+    cell: str, variant: Variant, x: Tensor, h0: Tensor, c0: Tensor | None, weights: Weights, lengths: Tensor | None,
+    resets: Tensor | None,
+) -> None:  # fmt: skip
+    """Raise a UsageError unless all sizes follow from those of x and the states: C++ reads as much as those promise."""
+    (T, B, I), P = x.shape, h0.shape[1]  # noqa: E741
+    H = P if weights.w_hr is None else weights.w_hr.shape[1]
+    rows = gate_rows(cell, variant, H)
+    of_weights = (rows, I), (rows, P), (rows,), (rows,), (P, H), (rows - H,), (rows,), (rows,), (H,), (H,)
+    names = *Weights._fields, "h0", "c0", "lengths", "resets"
+    shapes = *of_weights, (B, P), (B, H), (B,), (T, B)
+    for name, tensor, shape in zip(names, (*weights, h0, c0, lengths, resets), shapes, strict=True):
+        if tensor is not None and tensor.shape != shape:
+            raise UsageError(
+                f"{name} has shape {tuple(tensor.shape)}; with x {T, B, I} and {H} units it must be {shape}"
+            )
+    if (c0 is not None) != CELLS[cell].has_c:
+        raise UsageError(f"a {cell} cell {'needs' if c0 is None else 'has no'} c0")
+    if lengths is not None and lengths.dtype is not torch.int64:
+        raise UsageError(f"lengths are {lengths.dtype}; here they must be torch.int64")
 
 
 class _Call:
@@ -181,6 +215,7 @@ class _Call:
         lengths: Tensor | None, resets: Tensor | None, seed: Tensor | None, *, reverse: bool,
     ) -> None:  # fmt: skip
         self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        _check_sizes(cell, variant, x, h0, c0, weights, lengths, resets)
         self.problem = _module().Problem()
         self.held: list[Tensor] = []
         self.x = _cast(x, self.dtype)
@@ -213,14 +248,23 @@ class _Call:
         return None if tensor is None else _cast(tensor, self.dtype).contiguous()
 
     def empty(self, *shape: int) -> Tensor:
-        return torch.empty(shape, dtype=self.dtype)
+        return torch.empty(shape, dtype=self.dtype, device=_CPU)
 
     def set(self, **tensors: Tensor | None) -> None:
-        """Hand over addresses; an empty tensor is one that does not exist."""
+        """Hand over addresses; an empty tensor is one that does not exist.
+
+        Raises:
+            UsageError: a tensor that has no numbers in the CPU's memory.
+        """
         for name, tensor in tensors.items():
             if tensor is not None and tensor.numel():
+                address = tensor.data_ptr() if tensor.is_cpu else 0
+                if not address:
+                    raise UsageError(
+                        f"{name} is a {type(tensor).__name__} on {tensor.device}; x is on the CPU, and so must it be"
+                    )
                 self.held.append(tensor)
-                setattr(self.problem, name, tensor.data_ptr())
+                setattr(self.problem, name, address)
 
     def set_strided(self, name: str, tensor: Tensor | None) -> None:
         """A tensor [T, B, *] whose steps and rows may lie anywhere."""
@@ -238,13 +282,14 @@ class _Call:
 
 
 def stepper(
-    layers: Sequence[tuple[str, Variant, Weights]], states: Sequence[Sequence[Tensor]],
+    layers: Sequence[tuple[str, Variant, Weights]], input_size: int, states: Sequence[Sequence[Tensor]],
     others: Sequence[Sequence[Tensor]], new: tuple[Any, Any, Any],
 ) -> tuple[Any, list[Tensor]]:  # fmt: skip
     """A `_native.Stepper` of layers over one another, and tensors that have to live as long as it.
 
     Args:
         layers: cell, variant and weights of each; the weights are copied, in the dtype of the states.
+        input_size: of the first.
         states, others: two copies of each layer's states, (h [B, P],) or (h [B, P], c [B, H]), which take turns.
         new: what makes an output [B, P], what makes an output [P], and what is told of tensors that were written to.
     """
@@ -253,7 +298,7 @@ def stepper(
     for (cell, variant, weights), (h, *c), (h_n, *c_n) in zip(layers, states, others, strict=True):
         # Matrices are packed now, vectors are read at every step.
         copied = [w.detach().to(h.dtype, copy=w.dim() == 1) for w in weights.tensors()]
-        x = h.new_empty(1, len(h), weights.w_ih.shape[1])
+        x = h.new_empty(1, len(h), input_size)
         call = _Call(
             cell, variant.in_steps(False), x, h, c[0] if c else None, weights.replaced(copied), None, None, None,
             reverse=False,
@@ -261,4 +306,5 @@ def stepper(
         call.set(h_n=h_n, c_n=c_n[0] if c_n else None)
         steps.add(call.problem)
         held += [tensor for tensor in call.held if tensor.dim() == 1]
+        input_size = h.shape[1]
     return steps, held

@@ -348,7 +348,7 @@ class _Eager(torch.autograd.Function):
         return None, found.x, found.h0, found.c0, *found.weights
 
 
-def _dispatched(x: Tensor) -> bool:
+def dispatched(x: Tensor) -> bool:
     """Whether somebody before the kernels wants to see an operator: a compiler, a mode, a tensor of a subclass."""
     return (
         torch.compiler.is_compiling()
@@ -378,7 +378,7 @@ def run(
     """
     options = lengths, resets, seed, reverse, keep_c or keep_gates, train, recompute, backend
     flat = weights.tensors()
-    if _dispatched(x):
+    if dispatched(x):
         outputs = torch.ops.gatewise.recurrence(cell, str(variant), x, h0, c0, flat, *options)
     elif train:
         outputs = _Eager.apply((cell, str(variant), *options), x, h0, c0, *flat)

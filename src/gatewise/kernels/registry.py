@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gatewise.cells import Variant
 from gatewise.errors import UsageError
@@ -24,6 +25,7 @@ class Call:
         ragged: whether it has lengths.
         resets: whether it has resets.
         train: whether a backward pass may follow.
+        tangents: whether forward-mode differentiation may follow it.
     """
 
     cell: str
@@ -38,6 +40,7 @@ class Call:
     ragged: bool
     resets: bool
     train: bool
+    tangents: bool = False
 
     @property
     def empty(self) -> bool:
@@ -80,13 +83,22 @@ def describe(
     ragged: bool,
     resets: bool,
     train: bool,
+    tangents: bool = False,
 ) -> Call:
     """The `Call` of these arguments; x is [T, B, I], `variant` is what the steps see."""
     T, B, I = x.shape  # noqa: E741
     return Call(
         cell, variant, x.device.type, weights.w_ih.dtype, T, B, I, weights.hidden_size, weights.w_hh.shape[1],
-        ragged, resets, train,
+        ragged, resets, train, tangents,
     )  # fmt: skip
+
+
+def in_forward_mode() -> bool:
+    """Whether PyTorch differentiates in forward mode here (`torch.func.jvp`, `torch.autograd.forward_ad`)."""
+    return forward_ad._current_level >= 0
+
+
+_NO_TANGENTS = "forward-mode differentiation goes through the definition only"
 
 
 def _refuse_native(call: Call) -> str | None:
@@ -96,6 +108,8 @@ def _refuse_native(call: Call) -> str | None:
         return f"the native kernels do not run on {call.device} devices"
     if call.dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return f"the native kernels do not run in {call.dtype}"
+    if call.tangents:
+        return _NO_TANGENTS
     if not hasattr(native, "refuse"):
         return "the native kernels have no recurrences"
     return native.refuse(call)
@@ -114,6 +128,8 @@ def _refuse_aten(call: Call) -> str | None:
         return f"PyTorch's layers do not run in {call.dtype}"
     if call.device not in ("cpu", "cuda"):
         return f"not tried on {call.device} devices"
+    if call.tangents:
+        return _NO_TANGENTS
     return None
 
 

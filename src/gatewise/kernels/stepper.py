@@ -51,8 +51,8 @@ class Steps(Protocol):
         """The steps on x [T, B, I], in order, into a contiguous `out` [T, B, P]."""
 
 
-def steps_of(layers: Sequence[StepLayer], batch_size: int) -> Steps:
-    """The `Steps` of these layers, from zero states.
+def steps_of(layers: Sequence[StepLayer], batch_size: int, input_size: int) -> Steps:
+    """The `Steps` of these layers, from zero states, on x [T, batch_size, input_size].
 
     Raises:
         UsageError: a forced backend cannot run them.
@@ -68,7 +68,9 @@ def steps_of(layers: Sequence[StepLayer], batch_size: int) -> Steps:
     native_runs = refusal is None and wanted != "naive"
     # Tensors made under inference_mode could not be written to outside of it.
     with torch.inference_mode(False), torch.no_grad():
-        return (_NativeSteps if native_runs else _NaiveSteps)(layers, batch_size)
+        if native_runs:
+            return _NativeSteps(layers, batch_size, input_size)
+        return _NaiveSteps(layers, batch_size)
 
 
 def _zero_states(layers: Sequence[StepLayer], batch_size: int, dtype: torch.dtype) -> list[State]:
@@ -112,7 +114,7 @@ class _NativeSteps:
 
     backend = "native"
 
-    def __init__(self, layers: Sequence[StepLayer], batch_size: int) -> None:
+    def __init__(self, layers: Sequence[StepLayer], batch_size: int, input_size: int) -> None:
         last = layers[-1].weights
         dtype = last.w_ih.dtype
         self._dtype = torch.float64 if dtype == torch.float64 else torch.float32
@@ -120,7 +122,7 @@ class _NativeSteps:
         self._copies = first, second
         y = torch.empty(batch_size, last.w_hh.shape[1], dtype=dtype)
         new = partial(torch.empty_like, y), partial(torch.empty_like, y[0]), _WRITTEN
-        self._stepper, self._held = native.stepper(layers, first, second, new)
+        self._stepper, self._held = native.stepper(layers, input_size, first, second, new)
         self.fast = self._stepper.step
 
     @property

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatewise.cells import PLAIN, Variant
 from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
-from gatewise.kernels import Choice, Weights, choose, describe, needs_gradients, recurrence
+from gatewise.kernels import Choice, Weights, choose, describe, in_forward_mode, needs_gradients, recurrence
 from gatewise.layers.door import Batch, Door
 from gatewise.layers.passes import Pass, Watcher
 from gatewise.layers.streaming import Stream, one_step
@@ -298,6 +298,7 @@ class Recurrent(nn.Module):
         call = describe(
             self.cell, self.variant.in_steps(masks), batch.x, weights,
             ragged=batch.lengths is not None, resets=batch.resets is not None, train=train,
+            tangents=in_forward_mode(),
         )  # fmt: skip
         return choose(call)
 

@@ -82,7 +82,7 @@ class Stream:
             _Member(end - m.num_layers, end, (m.output_size, m.hidden_size) if m.has_c else (m.output_size,))
             for m, end in zip(layers, ends, strict=True)
         ]
-        self._steps = steps_of(steps, batch_size)
+        self._steps = steps_of(steps, batch_size, self.input_size)
         self._fast = self._steps.fast
         self.backend = self._steps.backend
 
