@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gatewise.interop import from_torch
     from gatewise.kernels import backend
     from gatewise.layers import GRU, LSTM, RNN, Stack, explain_backend
-    from gatewise.memory import Trace, record
+    from gatewise.memory import Trace, intervene, record
     from gatewise.reports.report import Report, report
     from gatewise.tasks.classify import Classifier, Explanation, load
 
@@ -36,6 +36,7 @@ _HOMES = {
     "backend": "gatewise.kernels",
     "explain_backend": "gatewise.layers",
     "from_torch": "gatewise.interop",
+    "intervene": "gatewise.memory",
     "load": "gatewise.tasks.classify",
     "record": "gatewise.memory",
     "report": "gatewise.reports.report",
@@ -60,6 +61,7 @@ __all__ = [
     "backend",
     "explain_backend",
     "from_torch",
+    "intervene",
     "load",
     "memory",
     "record",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatewise.cells.change import Change, unchanged
 from gatewise.cells.module import CellModule, given
 
 GATES = ("r", "z", "n")
@@ -34,6 +35,7 @@ def gru_step(
     *,
     reset_after: bool = True,
     drop_h: Tensor | None = None,
+    change: Change = unchanged,
 ) -> GRUStep:
     """One GRU step.
 
@@ -49,6 +51,7 @@ def gru_step(
         h: hidden state, [B, H].
         w_ih, w_hh, b_ih, b_hh: [3H, I], [3H, H], [3H], [3H]; rows in the order r, z, n.
         drop_h: [B, H]; 0 for a dropped unit, else 1 / (1 - p).
+        change: called with "r", "z", "n" and "h" in this order; what follows reads what it returns.
 
     Gates: r, z in (0, 1), z = 1 keeps the old state (the paper's z; some texts write 1 - z); n in (-1, 1).
     """
@@ -57,14 +60,15 @@ def gru_step(
     x_r, x_z, x_n = from_x.chunk(3, dim=-1)
     if reset_after:
         h_r, h_z, h_n = F.linear(seen, w_hh, b_hh).chunk(3, dim=-1)
-        r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
-        n = (x_n + r * h_n).tanh()
+        r, z = change("r", (x_r + h_r).sigmoid()), change("z", (x_z + h_z).sigmoid())
+        n = change("n", (x_n + r * h_n).tanh())
     else:
         u_r, u_z, u_n = w_hh.chunk(3)
         b_r, b_z, b_n = (None, None, None) if b_hh is None else b_hh.chunk(3)
-        r, z = (x_r + F.linear(seen, u_r, b_r)).sigmoid(), (x_z + F.linear(seen, u_z, b_z)).sigmoid()
-        n = (x_n + F.linear(r * seen, u_n, b_n)).tanh()
-    return GRUStep(r, z, n, n + z * (h - n))
+        r = change("r", (x_r + F.linear(seen, u_r, b_r)).sigmoid())
+        z = change("z", (x_z + F.linear(seen, u_z, b_z)).sigmoid())
+        n = change("n", (x_n + F.linear(r * seen, u_n, b_n)).tanh())
+    return GRUStep(r, z, n, change("h", n + z * (h - n)))
 
 
 class GRUCell(CellModule):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatewise.cells.change import Change, unchanged
 from gatewise.cells.layer_norm import Norms, layer_norm
 from gatewise.cells.module import CellModule, given
 from gatewise.cells.zoneout import Kept
@@ -47,6 +48,7 @@ def lstm_step(
     zoneout: tuple[Kept, Kept] = (None, None),
     drop_h: Tensor | None = None,
     drop_g: Tensor | None = None,
+    change: Change = unchanged,
 ) -> LSTMStep:
     """One LSTM step.
 
@@ -76,19 +78,21 @@ def lstm_step(
         norms: the scales of layer normalisation.
         zoneout: for c and for h: None, the units [B, H] that keep their old value, or the probability of it.
         drop_h, drop_g: [B, P], [B, H]; 0 for a dropped unit, else 1 / (1 - p).
+        change: called with "f", "i" (not where it is coupled), "g", "c", "o" and "h" in this order; what follows reads
+            what it returns.
 
     Gates: i, f, o in (0, 1); g in (-1, 1), with drop_g in (-1, 1) / (1 - p).
     """
     pre = _pre_activations(x, h if drop_h is None else h * drop_h, w_ih, w_hh, b_ih, b_hh, norms)
     *a_i, a_f, a_g, a_o = pre.chunk(3 if coupled else 4, dim=-1)  # each [B, H]
     *p_i, p_f, p_o = _peepholes(peephole, coupled)
-    f = _peek(a_f, c, p_f).sigmoid()
-    i = 1 - f if coupled else _peek(a_i[0], c, p_i[0]).sigmoid()
-    g = a_g.tanh() if drop_g is None else a_g.tanh() * drop_g
-    c = keep(c, f * c + i * g, zoneout[0])
-    o = _peek(a_o, c, p_o).sigmoid()
+    f = change("f", _peek(a_f, c, p_f).sigmoid())
+    i = 1 - f if coupled else change("i", _peek(a_i[0], c, p_i[0]).sigmoid())
+    g = change("g", a_g.tanh() if drop_g is None else a_g.tanh() * drop_g)
+    c = change("c", keep(c, f * c + i * g, zoneout[0]))
+    o = change("o", _peek(a_o, c, p_o).sigmoid())
     read = o * (c if norms is None else layer_norm(c, norms.c, norms.c_bias)).tanh()  # [B, H]
-    h = keep(h, read if w_hr is None else F.linear(read, w_hr), zoneout[1])
+    h = change("h", keep(h, read if w_hr is None else F.linear(read, w_hr), zoneout[1]))
     return LSTMStep(i, f, g, o, c, h)
 
 

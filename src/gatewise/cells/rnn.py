@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatewise.cells.change import Change, unchanged
 from gatewise.cells.module import CellModule, given
 from gatewise.errors import UsageError
 
@@ -32,6 +33,7 @@ def rnn_step(
     *,
     nonlinearity: str = "tanh",
     drop_h: Tensor | None = None,
+    change: Change = unchanged,
 ) -> RNNStep:
     """One step of a plain RNN: h_t = tanh(W x_t + U h_{t-1} + b), or with ReLU in place of tanh.
 
@@ -42,10 +44,11 @@ def rnn_step(
         h: hidden state, [B, H].
         w_ih, w_hh, b_ih, b_hh: [H, I], [H, H], [H], [H].
         drop_h: [B, H]; 0 for a dropped unit, else 1 / (1 - p).
+        change: called with "h"; the step returns what it returns.
     """
     seen = h if drop_h is None else h * drop_h
     pre = F.linear(x, w_ih, b_ih) + F.linear(seen, w_hh, b_hh)  # [B, H]
-    return RNNStep(pre.tanh() if nonlinearity == "tanh" else pre.relu())
+    return RNNStep(change("h", pre.tanh() if nonlinearity == "tanh" else pre.relu()))
 
 
 def check_nonlinearity(nonlinearity: str) -> None:

@@ -21,16 +21,18 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | RNN:
     """
     if type(module) not in (nn.LSTM, nn.GRU, nn.RNN):
         raise UsageError(f"from_torch takes a torch.nn.LSTM, GRU or RNN; this is a {type(module).__name__}")
-    first = next(module.parameters())
+    layer = without_weights(module)
+    layer.to_empty(device=next(module.parameters()).device).load_state_dict(module.state_dict())
+    return layer.train(module.training)
+
+
+def without_weights(module: nn.RNNBase) -> LSTM | GRU | RNN:
+    """A gatewise layer with the options of a torch.nn layer; its parameters, of the same dtype, hold no memory."""
     options: dict[str, Any] = {name: getattr(module, name) for name in _OPTIONS}
     # By way of the meta device: nothing is drawn from the random generators for weights that are replaced.
-    options |= {"device": "meta", "dtype": first.dtype}
-    layer: LSTM | GRU | RNN
+    options |= {"device": "meta", "dtype": module.weight_ih_l0.dtype}
     if isinstance(module, nn.LSTM):
-        layer = LSTM(**options, proj_size=module.proj_size)
-    elif isinstance(module, nn.GRU):
-        layer = GRU(**options)
-    else:
-        layer = RNN(**options, nonlinearity=str(module.nonlinearity))
-    layer.to_empty(device=first.device).load_state_dict(module.state_dict())
-    return layer.train(module.training)
+        return LSTM(**options, proj_size=module.proj_size)
+    if isinstance(module, nn.GRU):
+        return GRU(**options)
+    return RNN(**options, nonlinearity=str(module.nonlinearity))

@@ -8,7 +8,7 @@ from torch import Tensor
 from gatewise.cells import PLAIN, Variant
 from gatewise.errors import UsageError
 from gatewise.kernels import native, operator
-from gatewise.kernels.naive import unroll_with_gates
+from gatewise.kernels.naive import Changes, unroll_with_gates
 from gatewise.kernels.operator import needs_gradients
 from gatewise.kernels.random_bits import Stream, scales
 from gatewise.kernels.registry import (
@@ -26,6 +26,7 @@ from gatewise.kernels.weights import Result, Weights
 
 __all__ = [
     "Call",
+    "Changes",
     "Choice",
     "Replay",
     "Result",
@@ -64,6 +65,7 @@ def recurrence(
     keep_c: bool = False,
     keep_gates: bool = False,
     recompute: bool = False,
+    changes: Changes | None = None,
 ) -> Result:
     """Run one layer in one direction over a sequence, with the backend that the registry chooses.
 
@@ -86,6 +88,7 @@ def recurrence(
             own kernels have not; a plain RNN's gate is h). Results and gradients stay the same, bit for bit. Not in
             compiled code.
         recompute: keep no gates for the backward pass, which then runs the forward pass once more.
+        changes: what to change in each step; the definition then runs, and its gates have gradients.
 
     Returns: h_seq [T, B, P], c_seq [T, B, H] or None, h_n [B, P], c_n [B, H] or None, gates [T, B, G*H] or None.
 
@@ -104,6 +107,14 @@ def recurrence(
         weights = dropped(weights, variant, seed)
         train = needs_gradients(x, h0, c0, weights)
         wanted = forced()
+        if changes is not None:
+            if wanted not in ("", "naive"):
+                raise UsageError(f"the backend {wanted!r} runs no changed steps; 'naive' does")
+            result, gates = unroll_with_gates(
+                cell, x, h0, c0, weights, lengths, variant=variant.in_steps(seed is not None), resets=resets,
+                seed=seed, reverse=reverse, keep_gates=keep_gates and not cell.startswith("rnn"), changes=changes,
+            )  # fmt: skip
+            return result._replace(gates=gates)
         if not torch.compiler.is_compiling():
             steps = variant.in_steps(seed is not None)
             call = describe(

@@ -5,15 +5,38 @@ against it, and it against an oracle in NumPy.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatewise.cells import CELLS, PLAIN, Norms, Variant
+from gatewise.cells.change import Change
 from gatewise.kernels.ragged import borders, padding
 from gatewise.kernels.random_bits import Stream, events, scales
 from gatewise.kernels.weights import Result, Weights
+
+
+class Start(NamedTuple):
+    """What a run over a sequence begins with.
+
+    Attributes:
+        steps: T.
+        states: h0 [B, P] and, where the cell has one, c0 [B, H].
+        lengths: [B] int64, or None.
+        borders: bool [T, B, 1], True where a step starts from zeros, or None.
+        reverse: whether the steps run from the last to the first.
+    """
+
+    steps: int
+    states: tuple[Tensor, ...]
+    lengths: Tensor | None
+    borders: Tensor | None
+    reverse: bool
+
+
+Changes = Callable[[Start], Callable[[int, dict[str, Any]], Change]]
+"""Called at the start of a run; what it returns is called before each step with t and the masks of the step."""
 
 
 def unroll(
@@ -51,8 +74,12 @@ def unroll_with_gates(
     seed: Tensor | None,
     reverse: bool,
     keep_gates: bool = False,
+    changes: Changes | None = None,
 ) -> tuple[Result, Tensor | None]:
-    """`unroll`, and on request the activated gates [T, B, G*H] in the row order of the weights, zero beyond lengths."""
+    """`unroll`, and on request the activated gates [T, B, G*H] in the row order of the weights, zero beyond lengths.
+
+    With `changes` the steps are the changed ones, and so are the gates.
+    """
     kind = CELLS[cell]
     T = x.shape[0]
     projection = () if weights.w_hr is None else (weights.w_hr,)
@@ -62,11 +89,15 @@ def unroll_with_gates(
         x = x.masked_fill(padding(lengths, T), 0)
     border = None if resets is None else borders(resets, lengths, reverse=reverse)[..., None]  # [T, B, 1]
     state = tuple(s.clone() for s in (h0, c0) if s is not None)
+    change_at = None if changes is None else changes(Start(T, state, lengths, border, reverse))
     gates: list[Tensor] = [x] * T  # each [B, G*H]
     outputs: list[tuple[Tensor, ...]] = [()] * T  # what each step left: (h,) or (h, c), each [B, *]
     for t in reversed(range(T)) if reverse else range(T):
         before = state if border is None else tuple(s.masked_fill(border[t], 0) for s in state)
-        step = kind.step(x[t], *before, *weights[:4], *projection, **options, **masks(t))
+        of_step = masks(t)
+        if change_at is not None:
+            of_step["change"] = change_at(t, of_step)
+        step = kind.step(x[t], *before, *weights[:4], *projection, **options, **of_step)
         new = (step.h, step.c) if kind.has_c else (step.h,)
         happened = [getattr(step, name) for name in gate_names(cell, variant)] if keep_gates else []
         if lengths is None:

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatewise.cells import PLAIN, Variant
 from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
-from gatewise.kernels import Choice, Weights, choose, describe, in_forward_mode, needs_gradients, recurrence
+from gatewise.kernels import Changes, Choice, Weights, choose, describe, in_forward_mode, needs_gradients, recurrence
 from gatewise.layers.door import Batch, Door
 from gatewise.layers.passes import Pass, Watcher
 from gatewise.layers.streaming import Stream, one_step
@@ -46,6 +46,7 @@ class Recurrent(nn.Module):
         recompute: the backward pass runs the forward pass once more instead of reading stored gates.
         watchers: called with what happened in each call; while there are any, the kernels hand out their gates.
             Compiled code calls none.
+        changes: by (layer, reverse), what `gw.intervene` changes in the steps of a pass.
     """
 
     gate_count: ClassVar[int]  # of the plain cell
@@ -97,6 +98,7 @@ class Recurrent(nn.Module):
         self.variant = variant
         self.recompute = recompute
         self.watchers: list[Watcher] = []
+        self.changes: dict[tuple[int, bool], Changes] = {}
         variant.check(self.cell, projected=proj_size > 0)
         self._make_parameters({"device": device, "dtype": dtype})
         self.reset_parameters()
@@ -224,6 +226,7 @@ class Recurrent(nn.Module):
                     self.cell, output, h0, c0, weights, batch.lengths,
                     variant=self.variant, resets=batch.resets, seed=seed,
                     reverse=reverse, keep_gates=bool(watchers), recompute=self.recompute,
+                    changes=self.changes.get((layer, reverse)),
                 )  # fmt: skip
                 if watchers:
                     passes.append(Pass(layer, reverse, output, h0, c0, weights, seed, result))

@@ -2,6 +2,8 @@
 
 from gatewise.memory.flow import CallFlow, Flow, LayerFlow, ModuleFlow
 from gatewise.memory.gradient_flow import gradient_flow
+from gatewise.memory.intervene import intervene
+from gatewise.memory.interventions import Clamp, Erase, Hold
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.ledger import Ledger, ledger, memory_age, retention
 from gatewise.memory.push import PushLedger, held, push, push_ledger
@@ -14,7 +16,10 @@ from gatewise.memory.variables import VariablePush, push_by_variable
 __all__ = [
     "CallFlow",
     "CallTrace",
+    "Clamp",
+    "Erase",
     "Flow",
+    "Hold",
     "LayerFlow",
     "LayerTrace",
     "Ledger",
@@ -27,6 +32,7 @@ __all__ = [
     "gradient_flow",
     "half_life",
     "held",
+    "intervene",
     "ledger",
     "memory_age",
     "push",

@@ -23,6 +23,7 @@ from gatewise.memory.layer_call import read_call, time_first
 from gatewise.memory.modules import Opened, find
 from gatewise.memory.opening import open_call
 from gatewise.memory.places import Key
+from gatewise.memory.standing_in import is_intervened
 from gatewise.memory.trace import CallTrace
 from gatewise.memory.watching import open_passes, watched
 
@@ -99,7 +100,8 @@ def run_in_graph(model: nn.Module, inputs: Any) -> tuple[Any, list[Opened], list
         What the model returned, its recurrent modules, and their calls in the order in which they were made.
 
     Raises:
-        UsageError: no recurrent layer; one that cannot be opened; dropout between layers in training mode.
+        UsageError: no recurrent layer; one that cannot be opened or is intervened upon; dropout between layers in
+            training mode.
     """
     modules = find(model)
     layers = [opened for opened in modules if opened.is_layer]
@@ -109,6 +111,11 @@ def run_in_graph(model: nn.Module, inputs: Any) -> tuple[Any, list[Opened], list
             "are followed through layers (LSTM, GRU, RNN)"
         )
     for opened in layers:
+        if is_intervened(opened.module):
+            raise UsageError(
+                f"{opened.label} is intervened upon, and this follows a layer's own equations; record the model inside "
+                "the block of intervene, and do this outside it"
+            )
         if opened.drops_between_layers:
             raise UsageError(
                 f"{opened.label}: dropout {opened.module.dropout:g} between its {opened.module.num_layers} layers is "

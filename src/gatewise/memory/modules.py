@@ -90,7 +90,9 @@ def find(model: nn.Module) -> list[Opened]:
 
 def _refuse(label: str, module: nn.Module) -> None:
     if _is_compiled(module):
-        raise UsageError(f"{label} is compiled, and a compiled model skips the hooks that recording needs")
+        raise UsageError(
+            f"{label} is compiled, and a compiled model skips what recording and interventions hook into"
+        )
     if isinstance(module, torch.jit.ScriptModule) and getattr(module, "original_name", "") in NAMES:
         raise UsageError(f"{label} is a scripted {module.original_name}, which cannot be opened")
     base = next((b for b in type(module).__mro__ if b.__module__.startswith("torch.ao.nn.quantiz")), None)

@@ -46,8 +46,8 @@ class ByLayer(Mapping[Key, Item]):
 
     def __getitem__(self, key: Key) -> Item:
         if key not in self._layers:
-            has = ", ".join(_in_brackets(k) for k in self._layers)
-            raise UsageError(f"no layer {_in_brackets(key)} was recorded; there are {has}")
+            has = ", ".join(in_brackets(k) for k in self._layers)
+            raise UsageError(f"no layer {in_brackets(key)} was recorded; there are {has}")
         return self._layers[key]
 
     def __iter__(self) -> Iterator[Key]:
@@ -60,7 +60,7 @@ class ByLayer(Mapping[Key, Item]):
         return f"{type(self).__name__}(" + "; ".join(repr(item) for item in self.values()) + ")"
 
 
-def _in_brackets(key: Key) -> str:
+def in_brackets(key: Key) -> str:
     return f"[{key}]" if isinstance(key, int) else f'[{key[0]}, "{key[1]}"]'
 
 

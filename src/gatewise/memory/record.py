@@ -14,6 +14,7 @@ from gatewise.memory.cell_calls import CellCalls
 from gatewise.memory.layer_call import read_call
 from gatewise.memory.modules import Opened, find
 from gatewise.memory.opening import open_call
+from gatewise.memory.standing_in import stand_in_of
 from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
 from gatewise.memory.watching import open_passes, watched
 
@@ -99,7 +100,7 @@ class _LayerWatcher(_Watcher):
     rng_state: Tensor | None = None
 
     def before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        if not self.opened.drops_between_layers:
+        if not self.opened.drops_between_layers or stand_in_of(module) is not None:
             self.rng_state = None
             return
         device = next(module.parameters()).device
@@ -111,8 +112,13 @@ class _LayerWatcher(_Watcher):
         self.rng_state = torch.get_rng_state()
 
     def see(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        call = read_call(self.opened, args, kwargs, result)
-        self.trace.calls.append(CallTrace(open_call(self.opened, call, self.rng_state, self.pre)))
+        stand_in = stand_in_of(self.opened.module)
+        if stand_in is not None:
+            traces = stand_in.open_last(keep_pre=self.pre, grad=self.grad)
+        else:
+            call = read_call(self.opened, args, kwargs, result)
+            traces = open_call(self.opened, call, self.rng_state, self.pre)
+        self.trace.calls.append(CallTrace(traces))
 
 
 class _CellWatcher(_Watcher):

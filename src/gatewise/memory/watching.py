@@ -68,8 +68,9 @@ def _open(
     gates, c, source = p.result.gates, p.result.c_seq, "kernel"
     if not in_graph:
         ran = replace(ran, h=ran.h.detach())
-        c = None if c is None else c.detach()
-    if not opened.cell.startswith("rnn") and (gates is None or in_graph):
+        gates, c = (None if t is None else t.detach() for t in (gates, c))
+    changed = (p.layer, p.reverse) in opened.module.changes  # then its gates are not those of its equations
+    if not opened.cell.startswith("rnn") and (gates is None or in_graph) and not changed:
         if ran.variant.plain and ran.borders is None:
             lt = open_replayed(opened, ran, keep_pre=keep_pre, copy_h=copy_h)
             check_residual(lt)
