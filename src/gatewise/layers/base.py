@@ -13,7 +13,16 @@ from torch.nn.utils.rnn import PackedSequence
 from gatewise.cells import PLAIN, Variant
 from gatewise.cells.module import given
 from gatewise.errors import UsageError, UsageTypeError
-from gatewise.kernels import Changes, Choice, Weights, choose, describe, in_forward_mode, needs_gradients, recurrence
+from gatewise.kernels import (
+    Changes,
+    Choice,
+    Weights,
+    choose,
+    describe,
+    in_forward_mode,
+    needs_gradients,
+    recurrence,
+)
 from gatewise.layers.door import Batch, Door
 from gatewise.layers.passes import Pass, Watcher
 from gatewise.layers.streaming import Stream, one_step
