@@ -386,7 +386,18 @@ def test_a_folder_a_label(gatewise, tmp_path):
 def test_version_and_help(gatewise):
     assert gatewise("--version").out == "gatewise 0.1.0\n"
     helped = gatewise("--help").out
-    names = ["train", "evaluate", "predict", "explain", "inspect", "compare", "demo", "fetch", "doctor"]
+    names = [
+        "train",
+        "evaluate",
+        "predict",
+        "explain",
+        "inspect",
+        "compare",
+        "flow",
+        "demo",
+        "fetch",
+        "doctor",
+    ]
     assert [
         line.split()[1] for line in helped.splitlines() if line[:2] == "│ " and line[2].isalpha()
     ] == names

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
+from gatewise.cli.flow import NAMES
 from gatewise.tasks.long_lag import EXPERIMENTS, Trial
 
 
@@ -41,3 +42,7 @@ def test_a_call_that_cannot_be_carried_out(gatewise, folder, tmp_path):
     assert "there is no experiment 'adding'" in gatewise("flow", "adding", "--out", folder).error
     assert "--quick runs reber, order-2; it takes no names" in gatewise("flow", "reber", "--quick").error
     assert "--seeds is 'a'" in gatewise("flow", "--seeds", "a", "--out", folder).error
+
+
+def test_help_names_every_experiment():
+    assert NAMES.split(", ") == list(EXPERIMENTS)

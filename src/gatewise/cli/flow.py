@@ -15,12 +15,18 @@ from gatewise.files import new_file
 if TYPE_CHECKING:
     from gatewise.tasks.long_lag import Trial
 
+NAMES = (
+    "reber, continual-reber, regular-100, irregular-100, lag-1000, adding-100, adding-500, adding-1000, order-2, "
+    "order-3, copy-100"
+)
+"""The keys of `gatewise.tasks.long_lag.EXPERIMENTS`, said here so that help needs no torch."""
+
 TRIALS, TABLE, PICTURE = "trials.jsonl", "table.md", "picture.svg"
 
 
 def flow(
     experiments: Annotated[
-        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="All of them without a name.")
+        list[str] | None, typer.Argument(metavar="EXPERIMENT", help=f"Of {NAMES}. All without a name.")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Two short experiments with one seed, in under three minutes.")
@@ -41,9 +47,9 @@ def flow(
 ) -> None:
     """Train each cell on tasks whose answer lies far behind, among them those of Hochreiter & Schmidhuber 1997.
 
-    Each finished trial is a line of FOLDER/trials.jsonl. The same command again goes on where it was interrupted; all
-    experiments with five seeds take days on one core, so name a few. FOLDER/table.md and FOLDER/picture.svg show what
-    was found.
+    Each finished trial is kept in FOLDER/trials.jsonl, and the same command again goes on after it.
+
+    All experiments with five seeds take days on one core: name a few.
 
     Example: [bold]gatewise flow adding-100 order-2 --seeds 0,1,2[/bold]
     """
