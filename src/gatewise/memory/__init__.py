@@ -1,5 +1,6 @@
 """What a recurrent layer remembers: recording, the ledger, held and push, time constants, gradients through time."""
 
+from gatewise.memory.attribution import Attribution, PhraseShare, attribute, decompose_phrase, sum_groups
 from gatewise.memory.flow import CallFlow, Flow, LayerFlow, ModuleFlow
 from gatewise.memory.gradient_flow import gradient_flow
 from gatewise.memory.intervene import intervene
@@ -14,6 +15,7 @@ from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
 from gatewise.memory.variables import VariablePush, push_by_variable
 
 __all__ = [
+    "Attribution",
     "CallFlow",
     "CallTrace",
     "Clamp",
@@ -25,10 +27,13 @@ __all__ = [
     "Ledger",
     "ModuleFlow",
     "ModuleTrace",
+    "PhraseShare",
     "PushLedger",
     "Readout",
     "Trace",
     "VariablePush",
+    "attribute",
+    "decompose_phrase",
     "gradient_flow",
     "half_life",
     "held",
@@ -42,5 +47,6 @@ __all__ = [
     "record",
     "retention",
     "saturation",
+    "sum_groups",
     "time_constants",
 ]
