@@ -274,6 +274,14 @@ def test_relevance_through_two_layers_and_directions_is_that_of_one_layer_after_
         np.testing.assert_allclose(found.by_variable[:, b].numpy(), expected, atol=1e-10, rtol=1e-8)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_series_of_one_variable_and_two_directions(method):
+    model, x = nn.LSTM(1, H, bidirectional=True, **F64), torch.randn(T, B, 1, **F64)
+    found = attribute(model, x, lambda result: result[0].sum((0, 2)), method)
+    assert found.scores.all()
+    assert found.by_variable is None or torch.equal(found.by_variable[..., 0], found.scores)
+
+
 def test_relevance_is_kept_where_there_are_no_biases(monkeypatch):
     # Without biases only ε takes a share; as it shrinks, all relevance arrives.
     shares = []

@@ -46,9 +46,9 @@ def shares(case: Case) -> Shares:
         for key in call.keys(layer):
             from_here, initial = _sweep(call.traces[key], x, call.weights[key], of_h[key])
             of_x, rest = of_x + from_here, rest + initial
-        below = call.keys(layer - 1)
-        # Of the lowest layer, x is the module's input, and the loop ends.
-        of_h = dict(zip(below, of_x.chunk(len(below), dim=-1), strict=True))
+        if layer > 0:
+            below = call.keys(layer - 1)
+            of_h = dict(zip(below, of_x.chunk(len(below), dim=-1), strict=True))
     return Shares(of_x.sum(-1), rest, of_x)
 
 
