@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+pytest.register_assert_rewrite("compare", "contract.cases", "contract.properties", "contract.layer_cases")
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -21,6 +21,7 @@ FILES = [
     "metrics.json",
     "metrics.jsonl",
     "model.safetensors",
+    "steps.jsonl",
     "tokenizer.json",
 ]
 

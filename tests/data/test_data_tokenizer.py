@@ -249,7 +249,8 @@ def test_only_the_vocabulary_is_taken_from_a_file(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_after_use_neither_warns_nor_hangs():
+@pytest.mark.parametrize("grandchild", [False, True], ids=["child", "of a process started by another"])
+def test_a_fork_after_use_neither_warns_nor_hangs(grandchild):
     code = (
         "import os; from gatewise.data.tokenizer import Tokenizer\n"
         "t = Tokenizer.train(['a b'] * 50, min_count=1); t.encode_ids(['a b'] * 5000)\n"
@@ -257,6 +258,11 @@ def test_a_fork_after_use_neither_warns_nor_hangs():
         "if child == 0: os._exit(len(t.encode_ids(['a b'] * 5000)[0]))\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
+    if grandchild:  # which must not take what its parent has set for a user's choice
+        code = (
+            "import subprocess, sys; import gatewise.data.tokenizer\n"
+            f"sys.exit(subprocess.call([sys.executable, '-W', 'ignore', '-c', {code!r}]))"
+        )
     environment = {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

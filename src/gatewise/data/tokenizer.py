@@ -28,12 +28,25 @@ _CHARACTERS = 200_000  # that are encoded at once, where the texts can be cut so
 
 
 def _threads_end_at_a_fork() -> None:
-    """Let the library use threads here, but not in a forked child, which has none; a user's choice stands."""
+    """Let the library use threads here, but not in a forked child, which has none; a user's choice stands.
+
+    The variable is set for the time of the fork alone: processes that are started from here must not take it for a
+    user's choice.
+    """
     name = "TOKENIZERS_PARALLELISM"
-    if name not in os.environ:
-        os.environ[name] = "true"
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=lambda: os.environ.__setitem__(name, "false"))
+    ours: list[str] = []
+
+    def before() -> None:
+        if name not in os.environ:
+            os.environ[name] = "false"
+            ours.append(name)
+
+    def after_in_parent() -> None:
+        if ours:
+            os.environ.pop(ours.pop(), None)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=before, after_in_parent=after_in_parent)
 
 
 _threads_end_at_a_fork()
