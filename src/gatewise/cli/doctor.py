@@ -17,10 +17,8 @@ SelftestFlag = Annotated[
     bool,
     typer.Option("--selftest", help="Check some hundred calls, with every cell and variant; under a minute."),
 ]
-COLUMNS = (
-    "cell", "type", "device", "backend", "unasked", "check", "cases",
-    "values", "allowed", "gradients", "allowed", "seconds",
-)  # fmt: skip
+COLUMNS = ("cell", "type", "backend", "cases", "values", "gradients", "s")
+"""Beside the verdict, which may take two lines; together they fit into 80 characters."""
 
 
 def doctor(selftest: SelftestFlag = False, as_json: JsonFlag = False) -> None:
@@ -59,14 +57,19 @@ def _show(out: Output, facts: dict[str, Any], checks: list[Check]) -> None:
     for name, value in facts.items():
         out.text.print(f"{name.replace('_', ' '):<{width}}  {_phrase(value)}")
     out.text.print(
-        "\nBackends against the definition in float64: the largest relative errors (L2) and what is allowed"
+        "\nBackends against the definition in float64: the largest relative errors (L2) ≤ what is allowed;\n"
+        "* marks the backend that runs unasked"
     )
-    table = Table(*COLUMNS, box=None, pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=True)
+    table.add_column("check")
     for check in checks:
         table.add_row(
-            check.cell, check.dtype, check.device, check.backend, "runs" if check.chosen else "", check.verdict,
-            str(check.cases), _error(check.output_error), _error(check.output_allowed),
-            _error(check.gradient_error), _error(check.gradient_allowed), f"{check.seconds:.2f}",
+            check.cell if check.device == "cpu" else f"{check.cell} on {check.device}",
+            check.dtype, f"{check.backend}{'*' if check.chosen else ''}", str(check.cases),
+            _error(check.output_error, check.output_allowed), _error(check.gradient_error, check.gradient_allowed),
+            f"{check.seconds:.2f}", check.verdict,
         )  # fmt: skip
     out.text.print(table)
     for check in checks:
@@ -80,5 +83,5 @@ def _phrase(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def _error(value: float | None) -> str:
-    return "" if value is None else f"{value:.1e}"
+def _error(found: float | None, allowed: float | None) -> str:
+    return "" if found is None or allowed is None else f"{found:.0e} ≤ {allowed:.0e}"

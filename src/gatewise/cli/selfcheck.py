@@ -164,6 +164,8 @@ def _check_cell(cases: list[Case], dtype: torch.dtype, device: str) -> list[Chec
     for case in cases:
         wanted = _run(*_build(case, dtype, "cpu", exact=True), backend="naive")
         for check in checks:
+            if check.backend == "naive" and dtype == torch.bfloat16 and case.options:
+                continue  # the definition itself, rounded at every operation: what it finds is rounding
             start = time.perf_counter()
             try:
                 got = _run(*_build(case, dtype, device), backend=check.backend)
