@@ -53,9 +53,9 @@ def flow(
 
     Example: [bold]gatewise flow adding-100 order-2 --seeds 0,1,2[/bold]
     """
-    from gatewise.tasks.classify.fitted import pick_device
     from gatewise.tasks.long_lag import QUICK, chosen, study
     from gatewise.tasks.long_lag.picture import picture
+    from gatewise.training.device import pick_device
     from gatewise.training.progress import reporter
 
     if quick and experiments:

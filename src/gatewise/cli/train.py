@@ -92,7 +92,7 @@ def classify(
 
 def _processes(config: ClassifyConfig) -> AbstractContextManager[Processes]:
     """This process alone, or those that torchrun has started."""
-    from gatewise.tasks.classify.fitted import pick_device
+    from gatewise.training.device import pick_device
     from gatewise.training.distributed import Processes
 
     return Processes.current(pick_device(config.device))

@@ -26,6 +26,7 @@ from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextE
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config, make_config
+from gatewise.training.device import pick_device
 from gatewise.training.metrics import ClassCounts, log_softmax
 
 BATCH = 256
@@ -173,15 +174,6 @@ def label_indices(data: Texts | Series, labels: Sequence[Label]) -> NDArray[np.i
                 f"({', '.join(places)})"
             )
     return np.array([places[label] for label in data.labels], np.int64)
-
-
-def pick_device(name: str) -> torch.device:
-    """auto: cuda where there is one, else cpu."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device is 'cuda', and PyTorch sees no CUDA device here")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _labels(run: runs.Run, described: Mapping[str, Any]) -> list[Label]:

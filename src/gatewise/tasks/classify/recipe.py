@@ -30,7 +30,6 @@ from gatewise.tasks.classify.fitted import (
     Label,
     label_indices,
     network_logits,
-    pick_device,
     text_embedding,
 )
 from gatewise.tasks.classify.measuring import OBSERVED, baselines, calibrate, half_lives
@@ -38,6 +37,7 @@ from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config
+from gatewise.training.device import pick_device
 from gatewise.training.distributed import Processes, is_restart
 from gatewise.training.folder import training_run
 from gatewise.training.loop import fit
