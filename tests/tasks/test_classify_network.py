@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 from classify_cases import SMALL
-from torch import nn
 
 from gatewise.errors import UsageError
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.embedding import TokenEmbedding, frequent_pairs
-from gatewise.tasks.classify.model import SequenceClassifier, build_recurrent
+from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.pooling import POOLINGS
 
 LENGTHS = torch.tensor([5, 1, 0, 3])
@@ -128,28 +127,6 @@ def test_vectors_are_taken_over_where_there_are_some():
     assert embedding.words.weight[[1, 2, 4]].isfinite().all()
 
 
-def test_first_weights_are_orthogonal_with_the_forget_bias_once():
-    layer = build_recurrent(ClassifyConfig(hidden_size=8, bidirectional=True, forget_bias=2.0), 5)
-    for suffix in ("l0", "l0_reverse"):
-        for gate in getattr(layer, f"weight_hh_{suffix}").detach().split(8):
-            np.testing.assert_allclose(gate @ gate.T, np.eye(8), atol=1e-5)
-        bound = (6 / (8 + 5)) ** 0.5
-        assert 0.8 * bound < getattr(layer, f"weight_ih_{suffix}").abs().max() <= bound
-        assert getattr(layer, f"bias_ih_{suffix}").tolist() == [0.0] * 8 + [2.0] * 8 + [0.0] * 16
-        assert getattr(layer, f"bias_hh_{suffix}").tolist() == [0.0] * 32
-
-
-def test_chrono_starts_with_memories_up_to_its_steps_in_place_of_the_forget_bias():
-    bias = build_recurrent(ClassifyConfig(hidden_size=8, chrono=50, forget_bias=9.0), 5).bias_ih_l0
-    i, f, g, o = bias.detach().split(8)
-    assert 0 <= f.min() < f.max() <= np.log(49) + 1e-6
-    assert torch.equal(i, -f)
-    assert not torch.cat([g, o]).any()
-    r, z, n = build_recurrent(ClassifyConfig(cell="gru", hidden_size=8, chrono=50), 5).bias_ih_l0.split(8)
-    assert 0 <= z.min() < z.max() <= np.log(49) + 1e-6
-    assert not torch.cat([r, n]).any()
-
-
 def test_chrono_below_three_steps_is_refused():
     with pytest.raises(UsageError, match=r"chrono is 2; it must be 0 \(off\), or at least 3 steps"):
         ClassifyConfig(chrono=2)
@@ -169,15 +146,6 @@ def test_padding_and_company_do_not_change_an_answer(cell, bidirectional):
         alone = network(ids[:n, b : b + 1], torch.tensor([n]))
         np.testing.assert_allclose(together[b].detach(), alone[0].detach(), atol=1e-12)
     np.testing.assert_allclose(together[2].detach(), network.output.bias.detach(), atol=0)
-
-
-def test_a_layer_of_torch_with_the_same_weights_gives_the_same_states():
-    config = ClassifyConfig(hidden_size=7, bidirectional=True, embedding_size=4)
-    mine = build_recurrent(config, 4)
-    theirs = nn.LSTM(4, 7, bidirectional=True)
-    theirs.load_state_dict(mine.state_dict())
-    x = torch.randn(9, 2, 4)
-    np.testing.assert_allclose(mine(x)[0].detach(), theirs(x)[0].detach(), atol=1e-6)
 
 
 def test_embedding_dropout_is_one_mask_over_time_and_only_for_texts():
