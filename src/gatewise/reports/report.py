@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatewise.errors import GatewiseError, UsageError
-from gatewise.files import new_file
+from gatewise.errors import UsageError
 from gatewise.memory import CallTrace, LayerTrace, ModuleTrace, Readout, Trace
 from gatewise.memory.layer_trace import Key
+from gatewise.reports.document import Document
 from gatewise.reports.honesty import cautions, limits
 from gatewise.reports.layer_view import layer_view, one_row
 from gatewise.reports.page import LayerView, Page, Variables, Word
@@ -29,37 +27,15 @@ BELT_STEPS = 2000
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Document):
     """A page with its values; in a notebook it shows itself."""
 
     page: Page
 
-    @cached_property
-    def html(self) -> str:
-        """One self-contained HTML page: no network, no other file."""
+    def _render(self) -> str:
         from gatewise.reports.html import render  # the drawing of pages is loaded when one is asked for
 
         return render(self.page)
-
-    def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write the page to a file, whole or not at all.
-
-        Raises:
-            GatewiseError: the file exists and `overwrite` is False, is a folder, or cannot be written.
-        """
-        target = Path(path)
-        if target.is_file() and not overwrite:
-            raise GatewiseError(f"{path}: exists; name another file, or pass overwrite=True")
-        with new_file(target, overwrite=overwrite) as stream:
-            stream.write(self.html)
-        return target
-
-    def _repr_html_(self) -> str:
-        # A page of its own inside the notebook's: neither's style or script reaches the other.
-        return (
-            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts allow-downloads" '
-            'style="width: 100%; height: 50rem; border: 0"></iframe>'
-        )
 
     def __repr__(self) -> str:
         return f"Report({self.page.title!r}, {len(self.page.words)} {self.page.unit}s)"

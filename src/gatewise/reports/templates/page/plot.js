@@ -9,9 +9,9 @@ let printing = false;
 class Plot {
   // host: an element of class "plot"; it is labelled for those who do not see the drawing.
   // height(axis): its height. paint(pen, axis): what stands still. mark(pen, axis): what moves.
-  // pick(x, y, axis): what a point chooses. mirrored: the labels stand at the left.
-  constructor(host, { height, paint, mark, pick = pickWord, mirrored = false }) {
-    Object.assign(this, { host, height, paint, mark, pick, mirrored, width: 0 });
+  // pick(x, y, axis): what a point chooses. mirrored: the labels stand at the left. scene: whose words it is over.
+  constructor(host, { height, paint, mark, pick = pickWord, mirrored = false, scene = explained }) {
+    Object.assign(this, { host, height, paint, mark, pick, mirrored, scene, width: 0 });
     this.still = host.appendChild(document.createElement("canvas"));
     this.moving = host.appendChild(document.createElement("canvas"));
     this.moving.className = "moving";
@@ -19,15 +19,15 @@ class Plot {
       this.moving.addEventListener(type, (event) => this.point(event));
     }
     this.moving.addEventListener("pointerleave", (event) => {
-      if (event.pointerType === "mouse") choose({ lit: false });
+      if (event.pointerType === "mouse") scene.choose({ lit: false });
     });
     new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(host);
     plots.push(this);
-    follow(host, () => this.remark());
+    scene.follow(host, () => this.remark());
   }
 
   point(event) {
-    if (this.axis) choose({ ...this.pick(event.offsetX, event.offsetY, this.axis), lit: true });
+    if (this.axis) this.scene.choose({ ...this.pick(event.offsetX, event.offsetY, this.axis), lit: true });
   }
 
   // Paint again where the room has changed.
@@ -38,7 +38,7 @@ class Plot {
   draw() {
     this.width = this.host.clientWidth;
     if (!this.width) return; // it is in a closed part of the page
-    this.axis = timeAxis(this.width, this.mirrored);
+    this.axis = timeAxis(this.width, this.mirrored, this.scene);
     this.axis.height = this.height(this.axis);
     this.host.style.height = `${this.axis.height + (this.axis.width > this.width ? 14 : 0)}px`;
     this.paint(this.cleared(this.still), this.axis);
@@ -66,16 +66,16 @@ class Plot {
 }
 
 // Where each word stands: a column each, with room for an axis before and for labels after.
-function timeAxis(room, mirrored) {
+function timeAxis(room, mirrored, scene) {
   const narrow = room < NARROW;
   const scale = narrow ? 20 : 36;
   const labels = narrow ? 84 : 156;
-  const count = page.words.length;
+  const count = scene.words.length;
   const column = Math.max((room - scale - labels) / count, Math.min(LEAST, WIDEST / count));
   const left = mirrored ? labels : scale;
   const right = left + column * count;
   return {
-    narrow, mirrored, column, left, right, labels,
+    narrow, mirrored, scene, column, left, right, labels,
     width: right + (mirrored ? scale : labels),
     x: (word) => left + column * (word + 0.5),
     word: (x) => Math.max(0, Math.min(count - 1, Math.floor((x - left) / column))),
@@ -86,32 +86,9 @@ function pickWord(x, y, axis) {
   return { word: axis.word(x) };
 }
 
-// The colours of the style sheet, looked up once for each theme, since asking for a style makes the browser lay out.
-let palette = new Map();
-const letters = getComputedStyle(document.body).fontFamily;
-
-function colour(name) {
-  if (!palette.has(name)) {
-    palette.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
-  }
-  return palette.get(name);
-}
-
-function font(size, weight = 400) {
-  return `${weight} ${size}px ${letters}`;
-}
-
-function write(pen, text, x, y, { size = 12, tone = "ink", align = "left", baseline = "middle", weight = 400 }) {
-  pen.font = font(size, weight);
-  pen.fillStyle = colour(tone);
-  pen.textAlign = align;
-  pen.textBaseline = baseline;
-  pen.fillText(text, x, y);
-}
-
 // The chosen word's column, from top to bottom.
 function markColumn(pen, axis, top, bottom) {
-  const x = axis.x(chosen.word);
+  const x = axis.x(axis.scene.chosen.word);
   pen.fillStyle = colour("cursor-wash");
   if (axis.column > 5) pen.fillRect(x - axis.column / 2, top, axis.column, bottom - top);
   pen.fillStyle = colour("cursor");

@@ -136,17 +136,6 @@ function paintMap(pen, axis, columns, rows, top, height, at) {
   pen.drawImage(canvas, axis.left, top, axis.right - axis.left, height);
 }
 
-// From a share, 0 to 1, to a colour between three of the style sheet.
-function shades(names) {
-  const stops = names.map((name) => colour(`scale-${name}`).match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16)));
-  return (share) => {
-    if (Number.isNaN(share)) return null;
-    const at = Math.max(0, Math.min(1, share)) * 2;
-    const k = Math.min(1, Math.floor(at));
-    return stops[k].map((from, channel) => Math.round(from + (stops[k + 1][channel] - from) * (at - k)));
-  };
-}
-
 function quartiles(values, steps, units) {
   const parts = { low: [], mean: [], high: [] };
   for (let step = 0; step < steps; step++) {
