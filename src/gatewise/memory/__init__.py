@@ -1,6 +1,13 @@
 """What a recurrent layer remembers: recording, the ledger, held and push, time constants, gradients through time."""
 
 from gatewise.memory.attribution import Attribution, PhraseShare, attribute, decompose_phrase, sum_groups
+from gatewise.memory.effective_length import (
+    EffectiveLength,
+    effective_length,
+    gate_length,
+    gradient_length,
+    truncation_length,
+)
 from gatewise.memory.flow import CallFlow, Flow, LayerFlow, ModuleFlow
 from gatewise.memory.gradient_flow import gradient_flow
 from gatewise.memory.intervene import intervene
@@ -19,6 +26,7 @@ __all__ = [
     "CallFlow",
     "CallTrace",
     "Clamp",
+    "EffectiveLength",
     "Erase",
     "Flow",
     "Hold",
@@ -34,7 +42,10 @@ __all__ = [
     "VariablePush",
     "attribute",
     "decompose_phrase",
+    "effective_length",
+    "gate_length",
     "gradient_flow",
+    "gradient_length",
     "half_life",
     "held",
     "intervene",
@@ -49,4 +60,5 @@ __all__ = [
     "saturation",
     "sum_groups",
     "time_constants",
+    "truncation_length",
 ]

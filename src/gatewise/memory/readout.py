@@ -73,7 +73,7 @@ def readout(model: nn.Module, inputs: Any, target: Target, at: str | None = None
 def read_call_of(model: nn.Module, inputs: Any, target: Target, at: str | None) -> tuple[Readout, CaughtCall]:
     """`readout`, and the call that it read."""
     output, modules, calls = run_in_graph(model, inputs)
-    call = _called_once(_module_at(modules, at), calls)
+    call = _called_once(module_at(modules, at), calls)
     refuse_zoned_h(call.traces[call.top])
     with torch.inference_mode(False), torch.enable_grad():
         y = answer_of(output, target, call.x.shape[1])  # [B]
@@ -87,7 +87,8 @@ def read_call_of(model: nn.Module, inputs: Any, target: Target, at: str | None) 
         return _read(call, direct, y.detach().double()), call
 
 
-def _module_at(modules: list[Opened], at: str | None) -> Opened:
+def module_at(modules: list[Opened], at: str | None) -> Opened:
+    """The layer module at a path among what `find` found, or the last one."""
     layers = {o.path: o for o in modules if o.is_layer}
     if at is None:
         return list(layers.values())[-1]
