@@ -7,22 +7,18 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from gatewise.cli.compare import compare
 from gatewise.cli.demo import demo
 from gatewise.cli.doctor import doctor
-from gatewise.cli.evaluate import evaluate
-from gatewise.cli.explain import explain
 from gatewise.cli.fetch import fetch
 from gatewise.cli.flow import flow
 from gatewise.cli.inspect import inspect
 from gatewise.cli.output import print_json
-from gatewise.cli.predict import predict
-from gatewise.cli.train import train
+from gatewise.cli.tasks import shared_commands, train_command
 from gatewise.errors import GatewiseError
 from gatewise.shown import one_line
 
@@ -42,8 +38,13 @@ COMMANDS = (
 )
 
 
-class _InOrder(TyperGroup):
-    """Lists the commands in the order in which one meets them; typer would put groups last."""
+class _Commands(TyperGroup):
+    """Has the commands that tasks share as well, and lists all in the order in which one meets them."""
+
+    def __init__(self, **attributes: Any):
+        super().__init__(**attributes)
+        for command in shared_commands():
+            self.add_command(command)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return sorted(super().list_commands(ctx), key=COMMANDS.index)  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ class _InOrder(TyperGroup):
 
 app = typer.Typer(
     name="gatewise",
-    cls=_InOrder,
+    cls=_Commands,
     help="Recurrent networks that can be seen through: train an RNN, LSTM or GRU on your sequences, and see what it "
     "wrote, kept, forgot and read.",
     epilog="First steps: [bold]gatewise demo[/bold]. Help on a command: [bold]gatewise train classify --help[/bold].",
@@ -60,8 +61,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.add_typer(train)
-for command in (evaluate, predict, explain, inspect, compare, flow, demo, fetch, doctor):
+app.add_typer(train_command())
+for command in (inspect, flow, demo, fetch, doctor):
     app.command()(command)
 
 

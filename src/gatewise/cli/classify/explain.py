@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.cli.answers import check_known
+from gatewise.cli.classify.answers import check_known
+from gatewise.cli.classify.reading import columns_for, read_unlabelled
+from gatewise.cli.given import is_file
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.cli.reading import columns_for, is_file, read_unlabelled
 from gatewise.errors import DataError, UsageError
 from gatewise.files import check_target, new_file
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatewise.data.lines import MAX_BYTES, decode
 from gatewise.data.tables import open_table
-from gatewise.errors import DataError, UsageError
+from gatewise.errors import UsageError
 
 if TYPE_CHECKING:
     from gatewise.data.series import Series
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
     from gatewise.tasks.classify.config import ClassifyConfig
 
 SHOWN_LABELS = 12
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
-OTHER_SUFFIXES = (".txt", ".json", ".xlsx", ".parquet")  # files all the same, though no reader takes them
 
 
 def read_labelled(path: str | Path, config: ClassifyConfig) -> Texts | Series:
@@ -58,17 +53,6 @@ def columns_for(path: Path, config: ClassifyConfig, given: dict[str, str | None]
     return replace(config, **chosen)
 
 
-def is_file(given: str) -> bool:
-    """Whether an input is meant as a file: it exists, or it is named like one."""
-    name = given.lower().removesuffix(".gz")
-    named_so = name.endswith(TABLE_SUFFIXES) and "\n" not in given
-    named_so = named_so or (name.endswith(OTHER_SUFFIXES) and len(given.split()) == 1)
-    try:
-        return named_so or (bool(given.strip()) and Path(given).exists())
-    except (OSError, ValueError):  # too long for a name, or with a NUL: a text
-        return False
-
-
 def describe(data: Texts | Series) -> str:
     """One sentence on what was read."""
     from gatewise.data.texts import Texts
@@ -87,23 +71,6 @@ def describe(data: Texts | Series) -> str:
         more = f", and {len(counts) - SHOWN_LABELS} more labels" if len(counts) > SHOWN_LABELS else ""
         sentence += f": {shown}{more}"
     return sentence
-
-
-def standard_input() -> Iterator[tuple[int, str]]:
-    """The lines of standard input with their numbers from 1, without line ends; one at a time, as they come.
-
-    Raises:
-        DataError: a line that is too long, is not UTF-8, or holds a NUL.
-    """
-    number = 0
-    while raw := sys.stdin.buffer.readline(MAX_BYTES):
-        number += 1
-        place = f"standard input, line {number}"
-        if len(raw) == MAX_BYTES:
-            raise DataError(f"{place}: the line has {MAX_BYTES:,} bytes or more, which is too long")
-        yield number, decode(raw, place, drop_mark=number == 1).rstrip("\r\n")
-    if number == 0:
-        raise DataError("standard input: there is nothing to read")
 
 
 def _series(path: str | Path, config: ClassifyConfig, *, need_labels: bool) -> Series:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from gatewise.cli.classify.reading import columns_for, describe, read_labelled
 from gatewise.cli.options import build_config, comma_list, config_flags
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.cli.reading import columns_for, describe, read_labelled
 from gatewise.errors import UsageError
 from gatewise.tasks.classify.config import CELLS, TASK, ClassifyConfig
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewise.cli.answers import Row, answer, answers, unanswered
+from gatewise.cli.classify.answers import Row, answer, answers, unanswered
+from gatewise.cli.classify.reading import columns_for, read_unlabelled
+from gatewise.cli.given import is_file, standard_input
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.cli.reading import columns_for, is_file, read_unlabelled, standard_input
 from gatewise.cli.rows import free_names, write_tsv, writer_for
 from gatewise.data.tables import open_table
 from gatewise.errors import UsageError

@@ -1,4 +1,4 @@
-"""`gatewise train TASK`: a run from your data in one call."""
+"""`gatewise train classify`: a run from your data in one call."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.cli.figures import print_figures
+from gatewise.cli.classify.figures import print_figures
+from gatewise.cli.classify.reading import describe, read_labelled
 from gatewise.cli.options import build_config, config_flags
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.cli.reading import describe, read_labelled
 from gatewise.errors import UsageError
 from gatewise.tasks.classify.config import TASK, ClassifyConfig
 
@@ -22,16 +22,9 @@ if TYPE_CHECKING:
     from gatewise.tasks.classify.fitted import FittedClassifier
     from gatewise.training.distributed import Processes
 
-train = typer.Typer(name="train", help="Train a model on your data.", no_args_is_help=True)
 
-
-@train.callback()
-def _tasks() -> None: ...
-
-
-@train.command(TASK)
 @config_flags(ClassifyConfig, without=("data", "validation_data"))
-def classify(
+def train(
     context: typer.Context,
     data: Annotated[
         str | None,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.cli.figures import print_confusion, print_figures
+from gatewise.cli.classify.figures import print_confusion, print_figures
+from gatewise.cli.classify.reading import columns_for, describe, read_labelled
 from gatewise.cli.options import Device, IdColumn, LabelColumn, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.cli.reading import columns_for, describe, read_labelled
 from gatewise.files import new_file
 
 if TYPE_CHECKING:

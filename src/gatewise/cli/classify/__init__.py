@@ -1,0 +1,9 @@
+"""The commands of the classify task."""
+
+from gatewise.cli.classify.compare import compare
+from gatewise.cli.classify.evaluate import evaluate
+from gatewise.cli.classify.explain import explain
+from gatewise.cli.classify.predict import predict
+from gatewise.cli.classify.train import train
+
+__all__ = ["compare", "evaluate", "explain", "predict", "train"]
