@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from gatewise.errors import GatewiseError
+
+T = TypeVar("T")
 
 
 def check_target(path: Path, overwrite: bool) -> None:
@@ -100,6 +102,26 @@ def read_json(path: Path, most: int, error: type[GatewiseError]) -> Any:
         error: as `read_text`, or not JSON, or JSON with half of a surrogate pair, which no file can be written with.
     """
     return parse_json(read_text(path, most, error), str(path), error)
+
+
+def read_lines(path: Path, most: int, error: type[GatewiseError], parse: Callable[[str, str], T]) -> list[T]:
+    """The lines of a log, parsed; a last one that a kill cut short is taken out of the file.
+
+    Args:
+        parse: from a line and its place, which begins every error, to what it holds; it raises for a line that is of
+            no such log, and the file then stays as it is.
+
+    Raises:
+        error: as `read_text`, or nothing but the beginning of something that is no JSON object.
+    """
+    text = read_text(path, most, error)
+    end = text.rfind("\n") + 1
+    found = [parse(line, f"{path}, line {number}") for number, line in enumerate(text[:end].splitlines(), 1)]
+    if text[end:] and not found and not text.startswith("{"):
+        raise error(f"{path}: not a log of JSON lines")
+    if text[end:]:
+        path.write_text(text[:end], encoding="utf-8")
+    return found
 
 
 def parse_json(text: str, place: str, error: type[GatewiseError]) -> Any:

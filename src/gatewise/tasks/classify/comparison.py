@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gatewise.markdown import markdown_table
+
 MAJORITY, BAGS = "majority label", "bag of words"
 
 
@@ -80,13 +82,7 @@ class Comparison:
             )
             for row in self.summary()
         ]
-        widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
-        rule = tuple("-" * (width - 1) + ":" for width in widths)
-        lines = [
-            " | ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in (head, rule, *rows)
-        ]
-        return "\n".join(f"| {line} |" for line in lines) + "\n"
+        return markdown_table(head, rows, left=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Summary and trials as plain values."""

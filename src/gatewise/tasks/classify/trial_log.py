@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import UsageError
-from gatewise.files import parse_json, read_text
+from gatewise.files import parse_json, read_lines
 from gatewise.tasks.classify.comparison import Trial
 
 MOST_BYTES = 50_000_000
@@ -28,23 +28,17 @@ class TrialLog:
 
     def __init__(self, path: str | Path | None, setup: str):
         self.path, self.setup = Path(path) if path else None, setup
-        self.trials = self._read() if self.path and self.path.exists() else []
+        self.trials = (
+            read_lines(self.path, MOST_BYTES, UsageError, self._of_this_setup)
+            if self.path and self.path.exists()
+            else []
+        )
 
-    def _read(self) -> list[Trial]:
-        assert self.path is not None
-        found = []
-        text = read_text(self.path, MOST_BYTES, UsageError)
-        whole = text[: text.rfind("\n") + 1]  # a line that a kill cut short has no end
-        for number, line in enumerate(whole.splitlines(), 1):
-            setup, trial = _parsed(line, f"{self.path}, line {number}")
-            if setup != self.setup:
-                raise UsageError(
-                    f"{self.path}, line {number}: a trial on other data or with other options; name another file"
-                )
-            found.append(trial)
-        if whole != text:
-            self.path.write_text(whole, encoding="utf-8")
-        return found
+    def _of_this_setup(self, line: str, place: str) -> Trial:
+        setup, trial = _parsed(line, place)
+        if setup != self.setup:
+            raise UsageError(f"{place}: a trial on other data or with other options; name another file")
+        return trial
 
     def find(self, model: str, size: int, seed: int, tuned: float | None) -> Trial | None:
         """The logged trial; any setting counts where `tuned` is None. A later line stands for an earlier one."""

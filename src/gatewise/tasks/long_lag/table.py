@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from gatewise.markdown import markdown_table
 from gatewise.tasks.long_lag.experiments import EXPERIMENTS, Reported
 from gatewise.tasks.long_lag.trial import Trial
 
@@ -58,16 +59,7 @@ class Study:
             "wrong in the test", "seconds",
         )  # fmt: skip
         rows = [_cells(row) for row in self.rows()]
-        widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
-        rule = tuple("-" * width if k < 2 else "-" * (width - 1) + ":" for k, width in enumerate(widths))
-        lines = [
-            " | ".join(
-                cell.ljust(width) if k < 2 else cell.rjust(width)
-                for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in (head, rule, *rows)
-        ]
-        return "\n".join(f"| {line} |" for line in lines) + "\n\n" + self._notes()
+        return markdown_table(head, rows, left=2) + "\n" + self._notes()
 
     def _notes(self) -> str:
         names = list(dict.fromkeys(row.experiment for row in self.rows()))

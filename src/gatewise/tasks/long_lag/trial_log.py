@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gatewise.errors import UsageError
-from gatewise.files import parse_json, read_text
+from gatewise.files import parse_json, read_lines
 from gatewise.tasks.long_lag.experiments import Experiment
 from gatewise.tasks.long_lag.trial import Trial
 
@@ -27,17 +27,7 @@ class TrialLog:
 
     def __init__(self, path: Path):
         self.path = path
-        self.trials = self._read() if path.exists() else []
-
-    def _read(self) -> list[Trial]:
-        text = read_text(self.path, MOST_BYTES, UsageError)
-        whole = text[: text.rfind("\n") + 1]  # a line that a kill cut short has no end
-        found = [
-            _parsed(line, f"{self.path}, line {number}") for number, line in enumerate(whole.splitlines(), 1)
-        ]
-        if whole != text:
-            self.path.write_text(whole, encoding="utf-8")
-        return found
+        self.trials = read_lines(path, MOST_BYTES, UsageError, _parsed) if path.exists() else []
 
     def find(self, experiment: Experiment, cell: str, seed: int) -> Trial | None:
         """The trial with the experiment's options as they are now; a later line stands for an earlier one."""
