@@ -1,0 +1,1 @@
+"""Sequences out: attention, the decoder that reads with it, and the search for its best sequence."""
