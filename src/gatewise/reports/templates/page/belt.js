@@ -4,18 +4,27 @@ const BAND_COLOURS = 7;
 const GREYS = 2;
 
 class Belt {
-  constructor(block, k) {
-    this.k = k;
+  constructor(block, k, scene = explained) {
+    Object.assign(this, { k, scene });
     this.readout = block.querySelector(".readout");
-    this.stack = stacked(layer(k));
-    this.colourOf = bandColours(this.stack);
+    this.restack();
     this.plot = new Plot(block.querySelector(".plot"), {
-      mirrored: layer(k).reverse,
+      scene,
+      mirrored: this.layer.reverse,
       height: (axis) => this.place(axis),
       paint: (pen, axis) => this.paint(pen, axis),
       mark: (pen, axis) => this.mark(pen, axis),
       pick: (x, y, axis) => ({ word: this.writerAt(x, y, axis) ?? axis.word(x) }),
     });
+  }
+
+  get layer() {
+    return this.scene.layer(this.k);
+  }
+
+  restack() {
+    this.stack = stacked(this.layer);
+    this.colourOf = bandColours(this.stack);
   }
 
   // Rows from the top: how strongly each word is read, the stream, the words.
@@ -44,7 +53,7 @@ class Belt {
   }
 
   paintReading(pen, axis) {
-    const { reading, positions } = layer(this.k);
+    const { reading, positions } = this.layer;
     if (!reading) return;
     const most = reading.reduce((a, b) => Math.max(a, b), 0) || 1;
     pen.fillStyle = colour("accent");
@@ -61,7 +70,7 @@ class Belt {
   // A band of the stream as a closed path; `under` pixels reach below it, so that no gap shows to the next.
   outline(axis, band, under = 0) {
     const { sums, bands, steps, order, lasts } = this.stack;
-    const { positions } = layer(this.k);
+    const { positions } = this.layer;
     const half = (this.ahead * axis.column) / 2;
     const xs = [];
     const tops = [];
@@ -100,7 +109,7 @@ class Belt {
   }
 
   paintColumn(pen) {
-    if (!layer(this.k).edge) return;
+    if (!this.layer.edge) return;
     for (let band = 0; band < this.stack.bands; band++) {
       pen.fillStyle = colour(this.colourOf[band]);
       this.fillPart(pen, band);
@@ -128,12 +137,12 @@ class Belt {
   }
 
   paintLabel(pen, axis, { band, mid, y }) {
-    const hasColumn = Boolean(layer(this.k).edge);
+    const hasColumn = Boolean(this.layer.edge);
     const near = this.column.from + this.ahead * (hasColumn ? this.column.width : -8);
     const room = axis.labels - (hasColumn ? this.column.width + 24 : 16);
     const size = axis.narrow ? 10 : 12;
     const share = axis.narrow ? "" : percent(this.stack.shares[band]);
-    const name = fitting(pen, page.short[this.wordOf(band)], share, room, size);
+    const name = fitting(pen, this.scene.short[this.wordOf(band)], share, room, size);
     pen.strokeStyle = colour("soft");
     pen.lineWidth = 0.8;
     pen.beginPath();
@@ -144,11 +153,11 @@ class Belt {
   }
 
   wordOf(band) {
-    return layer(this.k).positions[this.stack.order[band]];
+    return this.layer.positions[this.stack.order[band]];
   }
 
   bandOf(word) {
-    const step = layer(this.k).stepOf.get(word);
+    const step = this.layer.stepOf.get(word);
     return step === undefined ? undefined : this.stack.bandAt[step];
   }
 
@@ -161,7 +170,7 @@ class Belt {
         if (y <= floor && y >= top) return this.wordOf(band);
       }
     }
-    const step = layer(this.k).stepOf.get(axis.word(x));
+    const step = this.layer.stepOf.get(axis.word(x));
     if (step === undefined || x < axis.left || x > axis.right) return undefined;
     const row = (order[0] === 0 ? step : steps - 1 - step) * (bands + 1);
     const depth = (this.bottom - y) / this.scale;
@@ -173,11 +182,12 @@ class Belt {
   }
 
   isInColumn(x) {
-    return Boolean(layer(this.k).edge) && x >= this.columnLeft() && x <= this.columnLeft() + this.column.width;
+    return Boolean(this.layer.edge) && x >= this.columnLeft() && x <= this.columnLeft() + this.column.width;
   }
 
   // The chosen word's band in full colour, while the others stand back.
   mark(pen, axis) {
+    const { chosen } = this.scene;
     const band = this.bandOf(chosen.word);
     const isLit = chosen.lit && band !== undefined && !printing;
     this.plot.still.classList.toggle("back", isLit);
@@ -186,7 +196,7 @@ class Belt {
       const path = this.outline(axis, band);
       pen.fillStyle = colour(isBig ? this.colourOf[band] : "accent");
       pen.fill(path);
-      if (layer(this.k).edge) this.fillPart(pen, band);
+      if (this.layer.edge) this.fillPart(pen, band);
       pen.strokeStyle = colour("ink");
       pen.lineWidth = 1;
       pen.stroke(path);
@@ -196,11 +206,12 @@ class Belt {
   }
 
   markNames(pen, axis) {
+    const { chosen, unit, words } = this.scene;
     const y = this.bottom + 9;
     const flat = namesAreFlat(axis);
-    if (page.unit !== "word" && !flat) paintTimes(pen, axis, y + 22);
+    if (unit !== "word" && !flat) paintTimes(pen, axis, y + 22);
     if (showsNames(axis)) {
-      page.words.forEach((text, word) => {
+      words.forEach((text, word) => {
         const isChosen = word === chosen.word && !printing;
         const size = Math.max(9, Math.min(11, axis.column - 1));
         const settings = isChosen ? { size, weight: 700 } : { size, tone: "soft" };
@@ -211,13 +222,14 @@ class Belt {
       const x = Math.max(axis.left + 30, Math.min(axis.right - 30, axis.x(chosen.word)));
       pen.fillStyle = colour("ink");
       pen.fillRect(Math.round(axis.x(chosen.word)) - 0.5, this.bottom, 1, 8);
-      write(pen, shortened(page.words[chosen.word], 24), x, y + 8, { size: 12, weight: 700, align: "center" });
+      write(pen, shortened(words[chosen.word], 24), x, y + 8, { size: 12, weight: 700, align: "center" });
     }
   }
 
   tell() {
+    const { chosen, words } = this.scene;
     const band = this.bandOf(chosen.word);
-    const name = shortened(page.words[chosen.word], 40);
+    const name = shortened(words[chosen.word], 40);
     if (band === undefined) {
       this.readout.textContent = `\u201c${name}\u201d was not read.`;
       return;
@@ -225,7 +237,7 @@ class Belt {
     const { sums, bands, steps, shares } = this.stack;
     const at = (time) => sums[time * (bands + 1) + band + 1] - sums[time * (bands + 1) + band];
     const [wrote, left] = [at(band), at(steps - 1)];
-    const read = layer(this.k).edge ? ` It makes up ${percent(shares[band])} of what the answer reads.` : "";
+    const read = this.layer.edge ? ` It makes up ${percent(shares[band])} of what the answer reads.` : "";
     this.readout.textContent =
       `\u201c${name}\u201d wrote ${plain(wrote, 2)}; ${plain(left, 2)} of it ` +
       `(${percent(wrote > 0 ? left / wrote : 0)}) is left at the end.${read}`;
@@ -308,18 +320,18 @@ function slanted(pen, text, x, y, degrees, settings) {
 
 // Every word has its name where there is room; points in time have theirs if they need not be slanted.
 function showsNames(axis) {
-  return axis.column >= 7.5 && (page.unit === "word" || namesAreFlat(axis));
+  return axis.column >= 7.5 && (axis.scene.unit === "word" || namesAreFlat(axis));
 }
 
 function namesAreFlat(axis) {
-  return page.words.every((text) => Array.from(text).length * 8 < axis.column);
+  return axis.scene.words.every((text) => Array.from(text).length * 8 < axis.column);
 }
 
 // Room for the names under the belt.
 function nameRoom(axis) {
-  if (!showsNames(axis)) return page.unit === "word" ? 26 : 42;
+  if (!showsNames(axis)) return axis.scene.unit === "word" ? 26 : 42;
   if (namesAreFlat(axis)) return 26;
-  const longest = Math.max(...page.words.map((text) => Math.min(Array.from(text).length, 14)));
+  const longest = Math.max(...axis.scene.words.map((text) => Math.min(Array.from(text).length, 14)));
   return 18 + longest * 6;
 }
 
