@@ -14,7 +14,7 @@ LENGTHS = torch.tensor([7, 3, 5])
 FORMS = [
     {"attention": attention, "cells": cells, "num_layers": layers, "tied": tied}
     for attention in ("luong", "bahdanau")
-    for cells, layers in ((("lstm",), 2), (("gru",), 1), (("gru", "lstm"), 1), (("lstm", "rnn"), 1))
+    for cells, layers in ((("lstm",), 2), (("gru",), 1), (("gru", "lstm"), 1), (("gru", "rnn"), 1))
     for tied in (True, False)
 ]
 

@@ -145,15 +145,14 @@ class AttentionalDecoder(nn.Module):
     def _step(self, embedded: Tensor, decoding: Decoding, K: int, B: int) -> tuple[Tensor, Tensor, Any]:
         """Embedded [K·B, E] to r [K, B, R], weights [K, B, S] and the layers' next state."""
         if self.feeds:
-            before = _last_hidden(decoding.recurrent).view(K, B, -1)
+            before = _last_hidden(self.recurrent, decoding.recurrent).view(K, B, -1)
             context, weights = self.attention(before, decoding.memory)
             embedded = torch.cat((embedded, context.reshape(K * B, -1)), 1)
             hidden, state = self.recurrent.step(embedded, decoding.recurrent)
-            hidden = hidden.view(K, B, -1)
-        else:
-            hidden, state = self.recurrent.step(embedded, decoding.recurrent)
-            hidden = hidden.view(K, B, -1)
-            context, weights = self.attention(hidden, decoding.memory)
+            return self._read(hidden.view(K, B, -1), context), weights, state
+        hidden, state = self.recurrent.step(embedded, decoding.recurrent)
+        hidden = hidden.view(K, B, -1)
+        context, weights = self.attention(hidden, decoding.memory)
         return self._read(hidden, context), weights, state
 
     def _step_by_step(self, embedded: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor]:
@@ -205,10 +204,7 @@ def _each(change: Callable[[Tensor], Tensor], state: Any) -> Any:
     return tuple(_each(change, part) for part in state)
 
 
-def _last_hidden(state: Any) -> Tensor:
-    """h of the topmost layer, [N, H]: of a Stack's state the last entry's, of (h, c) its h."""
-    if isinstance(state, Tensor):
-        return state[-1]
-    last = state[-1]
-    # (h, c) of one LSTM, or one native state for each layer of a Stack, whose last entry is (h, c) or h.
-    return _last_hidden(state[0] if isinstance(last, Tensor) and isinstance(state[0], Tensor) else last)
+def _last_hidden(recurrent: Recurrent | Stack, state: Any) -> Tensor:
+    """h of the topmost layer, [N, H]."""
+    top = state[-1] if isinstance(recurrent, Stack) else state
+    return (top if isinstance(top, Tensor) else top[0])[-1]
