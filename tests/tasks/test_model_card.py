@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from classify_cases import SMALL, as_texts, reviews
+from classify_cases import SMALL, as_texts, lstm_in_numpy, reviews
 
 from gatewise.tasks.classify.card import code, escape, model_card
 from gatewise.tasks.classify.config import ClassifyConfig
-from gatewise.tasks.classify.recipe import train_texts
+from gatewise.tasks.classify.recipe import divide, train_texts
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,31 @@ def test_foreign_texts_are_no_markup(fitted):
     assert "`<script>\\|x`" in text
     assert code("two\nlines") == "`two lines`"
     assert escape("a\nb") == "a b"
+
+
+def test_memory_before_training_and_after(fitted):
+    lives = fitted.metrics["half_lives"]
+    medians = [float(np.median(lives[when]["layer 0"])) for when in ("before", "after")]
+    row = next(line for line in card(fitted).splitlines() if line.startswith("| layer 0 |"))
+    _, _, halves, constants, gates, _ = (cell.strip() for cell in row.split("|"))
+    assert halves == " → ".join(f"{life:.1f}" for life in medians)
+    assert constants == " → ".join(f"{life / np.log(2):.1f}" for life in medians)
+    shares = fitted.metrics["saturation"]
+    for gate in "ifo":
+        before, after = (shares[when]["layer 0"][gate] for when in ("before", "after"))
+        assert f"{gate} {before[0]:.0%} → {after[0]:.0%}, {before[1]:.0%} → {after[1]:.0%}" in gates
+    never = lives | {"after": {"layer 0": [None] * 12}}
+    assert "→ inf |" in card(fitted, half_lives=never)
+    assert "## Memory" not in card(fitted, half_lives={})  # a plain RNN, or an earlier version
+
+
+def test_the_noted_memory_is_that_of_the_saved_network(fitted):
+    """Of 8 validation texts; the gates from the oracle of the recipe's tests."""
+    _, held_out = divide(as_texts(*reviews(80)), None, fitted.config)
+    steps = [step for text in held_out.texts for step in lstm_in_numpy(fitted, text)]
+    forget = np.array([step["f"] for step in steps])
+    noted = fitted.metrics["half_lives"]["after"]["layer 0"]
+    np.testing.assert_allclose(noted, np.log(0.5) / np.log(forget).mean(0), rtol=1e-4)
+    shut, opened = fitted.metrics["saturation"]["after"]["layer 0"]["f"]
+    assert shut == pytest.approx((forget < 0.1).mean(), abs=1e-4)
+    assert opened == pytest.approx((forget > 0.9).mean(), abs=1e-4)

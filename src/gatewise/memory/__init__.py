@@ -1,6 +1,7 @@
 """What a recurrent layer remembers: recording, the ledger, held and push, time constants, gradients through time."""
 
 from gatewise.memory.attribution import Attribution, PhraseShare, attribute, decompose_phrase, sum_groups
+from gatewise.memory.compare import MemoryChange, compare
 from gatewise.memory.effective_length import (
     EffectiveLength,
     effective_length,
@@ -33,6 +34,7 @@ __all__ = [
     "LayerFlow",
     "LayerTrace",
     "Ledger",
+    "MemoryChange",
     "ModuleFlow",
     "ModuleTrace",
     "PhraseShare",
@@ -41,6 +43,7 @@ __all__ = [
     "Trace",
     "VariablePush",
     "attribute",
+    "compare",
     "decompose_phrase",
     "effective_length",
     "gate_length",

@@ -31,6 +31,17 @@ def time_constants(lt: LayerTrace) -> Tensor:
     return (-1 / keep.log().mean(0)).abs().to(lt.h.dtype)
 
 
+def known_time_constants(lt: LayerTrace) -> Tensor:
+    """`time_constants`, or a UsageError where one is NaN."""
+    tau = time_constants(lt)
+    if bool(tau.isnan().any()):
+        raise UsageError(
+            f"{lt.label}: {int(tau.isnan().sum())} of {len(tau)} units have no time constant, for the trace has no "
+            "step or holds NaN"
+        )
+    return tau
+
+
 def half_life(lt: LayerTrace) -> Tensor:
     """Steps until half of a memory is gone, ln ½ / mean ln f: [H]. See `time_constants`."""
     return time_constants(lt) * math.log(2)

@@ -6,7 +6,7 @@ from torch import Tensor
 from gatewise.errors import UsageError
 from gatewise.memory.effective_length.result import EffectiveLength
 from gatewise.memory.layer_trace import LayerTrace
-from gatewise.memory.time_constants import time_constants
+from gatewise.memory.time_constants import known_time_constants
 
 E_FOLD = 0.36787944117144233  # 1/e
 HALVINGS = 200  # of an interval of numbers: more than float64 can tell apart
@@ -28,12 +28,7 @@ def gate_length(lt: LayerTrace, share: float = E_FOLD) -> EffectiveLength:
         UsageError: a plain RNN; a share out of range; a trace without steps, or with NaN in it.
     """
     check_share(share)
-    tau = time_constants(lt).double().cpu()  # [H]
-    if tau.isnan().any():
-        raise UsageError(
-            f"{lt.label}: {int(tau.isnan().sum())} of {len(tau)} units have no time constant, for the trace has no "
-            "step or holds NaN"
-        )
+    tau = known_time_constants(lt).double().cpu()  # [H]
     lags = torch.arange(len(lt.h) + 1)
     return EffectiveLength(
         "gates",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -18,6 +20,7 @@ def model_card(config: ClassifyConfig, labels: Sequence[Any], metrics: Mapping[s
         *_section("Data", _data(metrics)),
         *_section("Figures", _figures(metrics)),
         *_section("Limits", _limits(config, metrics)),
+        *_section("Memory", _memory(metrics)),
         *_section("How it was trained", _training(config, metrics)),
     ]
     return "\n".join(parts) + "\n"
@@ -114,6 +117,42 @@ _STAYS = {
     "tail": "of a longer one the end",
     "middle": "of a longer one a third of that from its beginning and the rest from its end",
 }
+
+
+def _memory(metrics: Mapping[str, Any]) -> list[str]:
+    """A row a layer: how long it keeps and how often its gates are open, before training and after."""
+    found = metrics.get("half_lives", {})
+    if not found.get("after"):
+        return []
+    driven = metrics.get("saturation", {})
+    lines = [
+        f"Over {found['examples']} examples of the {found['part']} part, before training → after. The half-life is the "
+        "steps until half of a unit's memory is gone, the time constant until 1/e of it is left; a gate is open above "
+        "0.9 and shut below 0.1.",
+        "",
+        "| layer | median half-life | median time constant | gates: share of steps shut, open |",
+        "|---|---:|---:|---|",
+    ]
+    for name, after in found["after"].items():
+        lives = found["before"][name], after
+        halves = " → ".join(f"{median_life(of):.1f}" for of in lives)
+        constants = " → ".join(f"{median_life(of) / math.log(2):.1f}" for of in lives)
+        lines.append(f"| {name} | {halves} | {constants} | {_driven(driven, name)} |")
+    return lines
+
+
+def _driven(found: Mapping[str, Any], layer: str) -> str:
+    """The saturation of each gate of a layer; empty where a run of an earlier version did not note it."""
+    before, after = (found.get(when, {}).get(layer, {}) for when in ("before", "after"))
+    pairs = {gate: zip(before[gate], shares, strict=True) for gate, shares in after.items()}
+    return "; ".join(
+        f"{gate} " + ", ".join(f"{a:.0%} → {b:.0%}" for a, b in of) for gate, of in pairs.items()
+    )
+
+
+def median_life(lives: Sequence[float | None]) -> float:
+    """Of half-lives, where None is without end."""
+    return statistics.median(math.inf if life is None else life for life in lives)
 
 
 def _training(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:

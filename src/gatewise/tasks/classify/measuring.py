@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.series import Series
 from gatewise.data.texts import Texts
-from gatewise.memory import half_life, record
+from gatewise.memory import half_life, record, saturation
 from gatewise.tasks.classify.baselines import BagOfWords, majority_logits
 from gatewise.tasks.classify.comparison import BAGS, MAJORITY
 from gatewise.tasks.classify.encode import Arrays, Encoder
@@ -23,7 +23,7 @@ from gatewise.training.metrics import ClassCounts, fit_temperature
 MOST_CHARACTERS = 15_000_000
 """Of training text: above it the bag of words is left out; 25,000 film reviews (33 million) took it a minute."""
 OBSERVED = 64
-"""Examples over which half-lives are taken."""
+"""Examples over which half-lives and saturation are taken."""
 
 
 def calibrate(fitted: FittedClassifier, arrays: Arrays, targets: NDArray[np.int64]) -> dict[str, Any]:
@@ -52,21 +52,49 @@ def baselines(
     return {MAJORITY: majority, BAGS: ClassCounts.of(bags.logits(validation.texts), wanted).accuracy}
 
 
-@torch.no_grad()
-def half_lives(
-    network: SequenceClassifier, encoder: Encoder, arrays: Arrays
-) -> dict[str, list[float | None]]:
-    """Steps until half of a unit's memory is gone, over the first 64 inputs, by layer and direction (`by_depth`).
+class Keeping(NamedTuple):
+    """How long the units of a network keep, and how hard its gates are driven, by layer and direction (`by_depth`).
 
-    None stands for a unit that never forgets, for JSON has no infinity. A plain RNN has none and is left out. The
-    network is to be in evaluation mode.
+    half_lives: steps until half of a unit's memory is gone, one a unit; None for a unit that never forgets, for JSON
+        has no infinity.
+    saturation: by gate the share of steps below 0.1 and above 0.9, the mean over the units.
+    """
+
+    half_lives: dict[str, list[float | None]]
+    saturation: dict[str, dict[str, list[float]]]
+
+
+@torch.no_grad()
+def keeping(network: SequenceClassifier, encoder: Encoder, arrays: Arrays) -> Keeping:
+    """Over the first 64 inputs. A plain RNN has no gates and is left out; so is all where no input has a step.
+
+    The network is to be in evaluation mode.
     """
     device = next(network.parameters()).device
     inputs, lengths = (t.to(device) for t in encoder.collate(arrays[:OBSERVED]))
     with record(network.recurrent) as trace:
         network.hidden(inputs, lengths)
+    gated = {name: lt for name, lt in by_depth(trace).items() if lt.gates and lt.valid().any()}
+    return Keeping(
+        {name: [_rounded(life) for life in half_life(lt).tolist()] for name, lt in gated.items()},
+        {
+            name: {
+                gate: [float(f"{share.mean():.5g}") for share in sides]
+                for gate, sides in saturation(lt).items()
+            }
+            for name, lt in gated.items()
+        },
+    )
+
+
+def _rounded(life: float) -> float | None:
+    return float(f"{life:.5g}") if math.isfinite(life) else None
+
+
+def before_and_after(before: Keeping, after: Keeping, examples: int, part: str) -> dict[str, Any]:
+    """What `metrics.json` says of both, and over how many examples of which part."""
+    about = {"examples": min(OBSERVED, examples), "part": part}
     return {
-        name: [float(f"{life:.5g}") if math.isfinite(life) else None for life in half_life(lt).tolist()]
-        for name, lt in by_depth(trace).items()
-        if lt.gates
+        name: about | {"before": getattr(before, name), "after": getattr(after, name)}
+        for name in Keeping._fields
     }

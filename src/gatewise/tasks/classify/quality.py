@@ -5,13 +5,13 @@ All of it stands in the run's `metrics.json` and `metrics.jsonl`. Older runs lac
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from gatewise.reports.captions import count
 from gatewise.reports.page import Curve, Quality
+from gatewise.tasks.classify.card import median_life
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.fitted import FittedClassifier
 from gatewise.training.config import rule
@@ -125,14 +125,12 @@ def _half_lives(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A fact a layer: the median over its units before and after training, on the same examples."""
     facts = []
     for name, after in found.get("after", {}).items():
-        before, now = (_median(lives) for lives in (found["before"][name], after))
+        before, now = (median_life(lives) for lives in (found["before"][name], after))
         where = f"{found['examples']} examples of the {found['part']} part"
         facts.append(
-            (f"median half-life, {name}", f"{before} steps before training, {now} after, over {where}")
+            (
+                f"median half-life, {name}",
+                f"{before:.1f} steps before training, {now:.1f} after, over {where}",
+            )
         )
     return facts
-
-
-def _median(lives: list[float | None]) -> str:
-    """Of half-lives, where None is without end."""
-    return f"{statistics.median(float('inf') if life is None else life for life in lives):.1f}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,20 +31,19 @@ from gatewise.tasks.classify.fitted import (
     network_logits,
     text_embedding,
 )
-from gatewise.tasks.classify.measuring import OBSERVED, baselines, calibrate, half_lives
+from gatewise.tasks.classify.measuring import baselines, before_and_after, calibrate, keeping
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config
 from gatewise.training.device import pick_device
-from gatewise.training.distributed import Processes, is_restart
-from gatewise.training.folder import training_run
+from gatewise.training.distributed import Processes
+from gatewise.training.job import Job, job_reporter, run_folder, settings, stopped_early
 from gatewise.training.loop import fit
 from gatewise.training.metrics import ClassCounts
 from gatewise.training.options import FREE, LoopOptions, Outcome
-from gatewise.training.progress import Reporter, Several, Silent, reporter
+from gatewise.training.progress import Reporter
 from gatewise.training.sums import Sum
-from gatewise.training.tensorboard import TensorBoard
 
 Data = TypeVar("Data", Texts, Series)
 
@@ -59,21 +57,14 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a training is told besides data and options: where to save, how to report, what to note down.
+class ClassifyJob(Job):
+    """What the training of a classifier is told besides.
 
     Args:
-        resume: go on with the training of the same options and data that was killed on its way to `out`.
-        tensorboard: also write event files, into the folder `tensorboard` of the run.
+        labels: their order; else sorted.
         baselines: whether simpler models are measured on the validation part too (`measuring.baselines`).
     """
 
-    out: str | Path | None = None
-    overwrite: bool = False
-    resume: bool = False
-    tensorboard: bool = False
-    progress: str | Reporter | None = "auto"
-    command: str = ""
     labels: Sequence[Label] | None = None
     baselines: bool = True
 
@@ -83,7 +74,7 @@ def train_texts(
     config: ClassifyConfig,
     *,
     validation: Texts | None = None,
-    job: Job | None = None,
+    job: ClassifyJob | None = None,
     **options: Any,
 ) -> FittedClassifier:
     """Train on texts.
@@ -91,14 +82,14 @@ def train_texts(
     Args:
         train: with labels; `config.validation` of it is held out by `config.seed`, stratified by label.
         validation: a part of your own for validation; nothing of `train` is then held out.
-        options: fields of `Job` (out, overwrite, resume, …), or a whole `job`.
+        options: fields of `ClassifyJob` (out, overwrite, resume, …), or a whole `job`.
 
     Raises:
         DataError: fewer than two labels; a validation label that the training part lacks.
         RunError: `out` is taken. UsageError: options that do not fit the data or the machine.
         GatewiseError: the loss is not finite.
     """
-    job = job or Job(**options)
+    job = job or ClassifyJob(**options)
     part, held_out = divide(train, validation, config)
     tokenizer = Tokenizer.train(part.texts, config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
     encoder = TextEncoder(tokenizer, config.max_length, config.truncate)
@@ -110,11 +101,11 @@ def train_series(
     config: ClassifyConfig,
     *,
     validation: Series | None = None,
-    job: Job | None = None,
+    job: ClassifyJob | None = None,
     **options: Any,
 ) -> FittedClassifier:
     """Train on numeric sequences; scaling is fitted on the training part alone. Else as `train_texts`."""
-    job = job or Job(**options)
+    job = job or ClassifyJob(**options)
     part, held_out = divide(train, validation, config)
     encoder = SeriesEncoder(Scaler.fit(part.values), config.max_length, config.truncate, train.features)
     return _train(part, held_out, encoder, config, job, given=validation is not None)
@@ -149,18 +140,18 @@ def _train(
     validation: Data | None,
     encoder: Encoder,
     config: ClassifyConfig,
-    job: Job,
+    job: ClassifyJob,
     *,
     given: bool,
 ) -> FittedClassifier:
     with (
         Processes.current(pick_device(config.device)) as processes,
-        _place(job, config, processes) as folder,
-        _settings(config),
+        run_folder(job, processes, keep_checkpoints=config.keep_checkpoints > 0) as folder,
+        settings(processes.device, config.seed, config.threads),
     ):
         if folder and processes.is_first and not (folder / runs.CONFIG).exists():
             dump_config(config, folder / runs.CONFIG, task=TASK)
-        report = _reporter(job, folder, processes)
+        report = job_reporter(job, folder, processes)
         about = _about(config, train, validation, given=given)
         labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
         notes = list(train.notes)
@@ -175,12 +166,12 @@ def _train(
             report.note(note)
         validated = held_out if held_out is not None and len(held_out.targets) else None
         observed = validated or part
-        before = half_lives(network.train(False), encoder, observed.arrays)
+        before = keeping(network.train(False), encoder, observed.arrays)
         outcome = _fit(
-            network, encoder, part, held_out, config, report, folder, about, processes, resume=_resumes(job)
+            network, encoder, part, held_out, config, report, folder, about, processes, resume=job.resumes
         )
         if outcome.stopped != "finished":
-            notes.append(_STOPS[outcome.stopped].format(epochs=outcome.epochs, steps=outcome.steps))
+            notes.append(stopped_early(outcome))
             report.note(notes[-1])
         fitted = FittedClassifier(config, network, encoder, labels, history=outcome.history)
         fitted.metrics = provenance(train, validation, config, outcome, network, given=given) | {
@@ -192,42 +183,16 @@ def _train(
             fitted.metrics |= calibrate(fitted, validated.arrays, validated.targets)
         if validated is not None and validation is not None and job.baselines and processes.is_first:
             fitted.metrics["baselines"] = baselines(train, validation, fitted)
-        fitted.metrics["half_lives"] = {
-            "examples": min(OBSERVED, len(observed.targets)),
-            "part": "training" if validated is None else "validation",
-            "before": before,
-            "after": half_lives(network, encoder, observed.arrays),
-        }
+        fitted.metrics |= before_and_after(
+            before,
+            keeping(network, encoder, observed.arrays),
+            len(observed.targets),
+            "training" if validated is None else "validation",
+        )
         fitted.metrics["notes"] = notes
         if folder and processes.is_first:
             fitted.write(folder)
     return fitted
-
-
-def _place(job: Job, config: ClassifyConfig, processes: Processes) -> AbstractContextManager[Path | None]:
-    """The folder to train in, or None where nothing is to be saved."""
-    if job.out:
-        return training_run(
-            job.out,
-            overwrite=job.overwrite,
-            resume=_resumes(job),
-            keep_checkpoints=config.keep_checkpoints > 0,
-            processes=processes,
-        )
-    if job.resume or job.tensorboard:
-        raise UsageError("resume and tensorboard need a run folder, and none is given")
-    return nullcontext(None)
-
-
-def _resumes(job: Job) -> bool:
-    return job.resume or is_restart()
-
-
-def _reporter(job: Job, folder: Path | None, processes: Processes) -> Reporter:
-    if not processes.is_first:
-        return Silent()
-    report = reporter(job.progress)
-    return Several(report, TensorBoard(folder / "tensorboard")) if folder and job.tensorboard else report
 
 
 def _about(
@@ -243,27 +208,6 @@ def _about(
 
 
 _NOT_VALIDATED = "no validation part: weights of the last step, and probabilities that are not calibrated"
-_STOPS = {
-    "interrupted": "interrupted after {steps:,} steps and {epochs} whole epochs; the best weights until then were kept",
-    "callback": "stopped after {steps:,} steps by a callback; the best weights until then were kept",
-    "minutes": "the time was over after {steps:,} steps; the best weights until then were kept",
-    "patience": "stopped after {epochs} epochs, for validation no longer improved; the best weights were kept",
-}
-
-
-@contextmanager
-def _settings(config: ClassifyConfig) -> Iterator[None]:
-    """Seed and threads as configured; the caller's random state and threads come back afterwards."""
-    threads = torch.get_num_threads()
-    devices = [torch.cuda.current_device()] if pick_device(config.device).type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(config.seed)
-        try:
-            if config.threads:
-                torch.set_num_threads(config.threads)
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _encode(data: Texts | Series, encoder: Encoder, labels: list[Label], notes: list[str], name: str) -> Part:
