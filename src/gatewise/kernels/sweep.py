@@ -39,14 +39,14 @@ class InputGrads(NamedTuple):
 
 
 class StateGrads(NamedTuple):
-    """Total derivatives by every state of a run: h [T, B, P], c [T, B, H] or None; and by its input, x [T, B, I].
+    """Total derivatives by every state of a run: h [T, B, P], c [T, B, H] or None; and by its input.
 
-    Zero beyond each row's length.
+    x is [T, B, I], or None where it was not asked for. Zero beyond each row's length.
     """
 
     h: Tensor
     c: Tensor | None
-    x: Tensor
+    x: Tensor | None
 
 
 class _Run(NamedTuple):
@@ -270,6 +270,7 @@ def state_gradients(
     grads: OutputGrads,
     *,
     reverse: bool,
+    need_x: bool,
 ) -> StateGrads:
     """The total derivative by h_t and by c_t at every step, from the direct gradients of a run's outputs.
 
@@ -282,6 +283,7 @@ def state_gradients(
         c_seq: [T, B, H] of an LSTM, else None.
         h_seq: [T, B, P].
         grads: what reads the outputs from outside, in all tensors' one dtype.
+        need_x: whether the derivative by the input is asked for.
     """
     plan = layout(lengths, *h_seq.shape[:2])
 
@@ -303,7 +305,5 @@ def state_gradients(
         da = _sweep_gru_reset_before(run, out, dh, dh_seq)
     else:
         da = _sweep_rnn(run, out, dh, cell == "rnn_relu", dh_seq)
-    dx = product(da, weights.w_ih.t())
-    return StateGrads(
-        plan.unsort(dh_seq, 1), None if dc_seq is None else plan.unsort(dc_seq, 1), plan.unsort(dx, 1)
-    )
+    dx = plan.unsort(product(da, weights.w_ih.t()), 1) if need_x else None
+    return StateGrads(plan.unsort(dh_seq, 1), None if dc_seq is None else plan.unsort(dc_seq, 1), dx)

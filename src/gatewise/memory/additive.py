@@ -16,7 +16,7 @@ from gatewise.memory.layer_trace import LayerTrace
 
 
 class Additive(NamedTuple):
-    """The additive memory of a trace in float64; zero beyond each row's length.
+    """The additive memory of a trace in float64 (content in the trace's dtype); zero beyond each row's length.
 
     Shape: keep, written, content [T, B, H]; initial [B, H].
     """
@@ -50,7 +50,7 @@ def additive(lt: LayerTrace) -> Additive:
     keep = kept_by_step(lt)
     if lt.borders is not None:
         keep = keep.masked_fill(lt.borders[..., None], 0)
-    return Additive(keep, written, content.double(), initial.double())
+    return Additive(keep, written, content, initial.double())
 
 
 def kept_by_step(lt: LayerTrace) -> Tensor:
@@ -87,19 +87,27 @@ def read_back(lt: LayerTrace, keep: Tensor, reading: Tensor) -> tuple[Tensor, Te
     Returns:
         Q [T, B, H], and the same for the initial state, `keep_1⊙Q_1` [B, H] (zero where a row has no step).
     """
-    steps = list(reading.unbind(0))
-    order = range(len(steps)) if lt.reverse else range(len(steps) - 1, -1, -1)
-    q = initial = keep.new_zeros(keep.shape[1:])  # [B, H]
-    first = lt.first_steps()  # [B]
+    if not len(reading):
+        return reading, keep.new_zeros(keep.shape[1:])
+    first, flow = lt.first_steps(), keep
     ragged_end = lt.reverse and lt.lengths is not None
-    for t in order:
-        steps[t] = steps[t] + q
-        q = keep[t] * steps[t]
-        if ragged_end:
-            entered = (first == t)[:, None]
-            initial = torch.where(entered, q, initial)
-            q = q.masked_fill(entered, 0)  # what lies beyond the length is not before it
-    return (torch.stack(steps) if steps else reading), (initial if ragged_end else q)
+    if ragged_end:  # what lies beyond the length is not before it
+        times = torch.arange(len(keep), device=keep.device)[:, None]
+        flow = keep.masked_fill((times == first)[..., None], 0)
+    keeps, found = flow.unbind(0), list(reading.unbind(0))
+    if lt.reverse:
+        for t in range(1, len(found)):
+            found[t] = torch.addcmul(found[t], keeps[t - 1], found[t - 1])
+    else:
+        for t in range(len(found) - 2, -1, -1):
+            found[t] = torch.addcmul(found[t], keeps[t + 1], found[t + 1])
+    total = torch.stack(found)
+    if not ragged_end:
+        start = -1 if lt.reverse else 0
+        return total, keep[start] * total[start]
+    rows = torch.arange(len(first), device=first.device)
+    at_start = keep[first, rows] * total[first, rows]
+    return total, torch.where((first >= 0)[:, None], at_start, 0.0)
 
 
 def at_steps(lt: LayerTrace, at: int | Tensor) -> Tensor:

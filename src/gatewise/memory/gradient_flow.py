@@ -100,14 +100,15 @@ def _flow_of_call(call: CaughtCall, direct: Direct) -> CallFlow:
             k = layer * len(keys) + d
             of_c_n = None if direct.c_n is None else direct.c_n[k].double()
             grads = OutputGrads(of_h, None, direct.h_n[k].double(), of_c_n)
-            swept = _sweep(call.traces[key], call.weights[key], grads)
+            swept = _sweep(call.traces[key], call.weights[key], grads, need_x=layer > 0)
             flows.append(_layer_flow(call.traces[key], swept, grads))
-            below.append(swept.x)
-        of_output = torch.stack(below).sum(0)
+            if swept.x is not None:
+                below.append(swept.x)
+        of_output = torch.stack(below).sum(0) if below else of_output
     return CallFlow(sorted(flows, key=lambda lf: (lf.layer, lf.reverse)))
 
 
-def _sweep(lt: LayerTrace, weights: Weights, grads: OutputGrads) -> StateGrads:
+def _sweep(lt: LayerTrace, weights: Weights, grads: OutputGrads, *, need_x: bool) -> StateGrads:
     gates = torch.cat(list(lt.gates.values()), dim=-1) if lt.gates else lt.h  # a plain RNN's only gate is h
     return state_gradients(
         lt.cell,
@@ -120,6 +121,7 @@ def _sweep(lt: LayerTrace, weights: Weights, grads: OutputGrads) -> StateGrads:
         lt.lengths,
         grads,
         reverse=lt.reverse,
+        need_x=need_x,
     )
 
 

@@ -85,8 +85,9 @@ def _rules(lt: LayerTrace, x: Tensor, w: Weights) -> _Rules:
     if not lt.gates:  # a plain RNN: h is the candidate, and nothing is kept
         return _Rules(torch.zeros_like(pre), 1 / _stable(pre), w_n, u_n, after_u, seen)
     memory = additive(lt)
-    old = before(memory.content, memory.initial, lt.lengths, lt.borders, reverse=lt.reverse)
-    stable = _stable(memory.content)
+    content = memory.content.double()
+    old = before(content, memory.initial, lt.lengths, lt.borders, reverse=lt.reverse)
+    stable = _stable(content)
     candidate = memory.written / (stable * _stable(pre))
     return _Rules(memory.keep * old / stable, candidate, w_n, u_n, after_u, seen)
 
