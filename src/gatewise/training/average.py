@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -31,6 +33,10 @@ class Average(Protocol):
         """Take in the weights after step `step` (from 1)."""
         ...
 
+    def look(self, history: Sequence[Mapping[str, float]]) -> None:
+        """See the rows of all validations so far, after each of them and when a training is resumed."""
+        ...
+
 
 class Moving:
     """An exponential moving average, `avg ← d·avg + (1-d)·w`, from the first weights on.
@@ -57,6 +63,8 @@ class Moving:
             for mine, weight in zip(self.model.parameters(), model.parameters(), strict=True):
                 mine.lerp_(weight, share)
 
+    def look(self, history: Sequence[Mapping[str, float]]) -> None: ...
+
 
 class Equal:
     """The plain mean of the weights after every `every`-th step beyond step `start`.
@@ -65,7 +73,7 @@ class Equal:
     (Izmailov et al. 2018), here over the steps of AdamW.
     """
 
-    def __init__(self, model: nn.Module, start: int, every: int):
+    def __init__(self, model: nn.Module, start: float, every: int):
         self.model = copy.deepcopy(model)
         self.start, self.every = start, every
         self.count = 0
@@ -81,6 +89,28 @@ class Equal:
             for mine, weight in zip(self.model.parameters(), model.parameters(), strict=True):
                 mine.lerp_(weight, 1 / self.count)
 
+    def look(self, history: Sequence[Mapping[str, float]]) -> None: ...
+
+
+class Triggered(Equal):
+    """The plain mean of the weights after every step, from the validation on that shows no more progress.
+
+    That is the first one whose loss is higher than the lowest of those that lie more than `patience` validations back:
+    the non-monotonic trigger of NT-ASGD (Merity et al. 2018, algorithm 1).
+    """
+
+    def __init__(self, model: nn.Module, patience: int):
+        super().__init__(model, math.inf, every=1)
+        self.patience = patience
+
+    def look(self, history: Sequence[Mapping[str, float]]) -> None:
+        rows = [row for row in history if "validation_loss" in row]
+        losses = [row["validation_loss"] for row in rows]
+        for k in range(self.patience + 1, len(losses)):
+            if losses[k] > min(losses[: k - self.patience]):
+                self.start = rows[k]["step"]
+                return
+
 
 def make_average(model: nn.Module, options: LoopOptions, steps: int) -> Average | None:
     """The average that the options ask for, or None.
@@ -95,4 +125,6 @@ def make_average(model: nn.Module, options: LoopOptions, steps: int) -> Average 
         return Equal(model, start, every=steps // options.epochs)
     if options.average == "asgd":
         return Equal(model, start, every=1)
+    if options.average == "nt-asgd":
+        return Triggered(model, options.patience_of_average)
     return None

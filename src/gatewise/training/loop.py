@@ -23,6 +23,7 @@ from gatewise.training.average import make_average
 from gatewise.training.callbacks import Callback, Moment
 from gatewise.training.carried import Carried
 from gatewise.training.distributed import Processes
+from gatewise.training.optimizer import clip_gradients, make_optimizer
 from gatewise.training.options import LoopOptions, Outcome
 from gatewise.training.progress import Reporter, Silent, Tick
 from gatewise.training.resume import Keeper
@@ -60,7 +61,8 @@ def fit(
         batches: the batches of epoch 0, 1, …, as many in each; the same epoch must give the same batches.
         prepare: makes of a batch what the loss takes, in `options.workers` processes; see `Loader`.
         loss: of a model and one batch, as a sum and a count. What is minimised is the mean over all batches of a step.
-            A `Carried` loss hands a state on from batch to batch. Random numbers must come from torch's generators.
+            A `Carried` loss hands a state on from batch to batch. A batch with an attribute `rate` has its step done
+            with that share of the learning rate. Random numbers must come from torch's generators.
         evaluate: figures of a model on validation data, among them "loss" and `options.metric`; without it
             the last weights are kept.
         callbacks: called after each step, see `Callback`.
@@ -126,9 +128,7 @@ class Fit:
         self.report = report if report and self.processes.is_first else Silent()
         self.loader = Loader(_of_part(prepare, self.processes), options.workers if prepare else 0)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, betas=options.betas, weight_decay=options.weight_decay, fused=True
-        )
+        self.optimizer = make_optimizer(self.parameters, options)
         self.steps = options.epochs * -(-len(batches(0)) // options.accumulate)
         if not self.steps:
             raise UsageError("an epoch has no batches; there is nothing to train on")
@@ -212,7 +212,7 @@ class Fit:
 
     def one_step(self, parts: Sequence[Any]) -> float:
         """One step of the optimiser on the mean loss over all the batches `parts`; that mean."""
-        rate = self.rate(self.state.step)
+        rate = self.rate(self.state.step) * _share(parts)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
@@ -229,7 +229,7 @@ class Fit:
         if len(parts) > 1:
             self.scale_gradients(divisor / (count or 1.0))
         if self.options.clip:
-            nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+            clip_gradients(self.parameters, self.options.clip)
         self.optimizer.step()
         self.state.step += 1
         self.state.total, self.state.count = self.state.total + total, self.state.count + count
@@ -266,7 +266,15 @@ class Fit:
 
     def rate(self, step: int) -> float:
         options = self.options
-        return options.learning_rate * schedule(step, self.steps, options.warmup, options.schedule)
+        return options.learning_rate * schedule(
+            step,
+            self.steps,
+            options.warmup,
+            options.schedule,
+            epochs=options.epochs,
+            decay=options.decay,
+            decay_from=options.decay_from,
+        )
 
     def seconds(self) -> float:
         self.state.seconds = time.monotonic() - self.started
@@ -280,6 +288,8 @@ class Fit:
         row |= {"learning_rate": self.rate(state.step - 1), "seconds": self.seconds()}
         state.total = state.count = 0.0
         state.history.append(row)
+        if self.average:
+            self.average.look(state.history)
         if self.keeper:
             self.keeper.log_row(row)
         self.report.epoch(row)
@@ -297,7 +307,8 @@ class Fit:
             found = self.processes.first(own)  # that all of them keep the same weights
         self.model.train()
         self.check(found["loss"], "validation loss", self.state.step)
-        score = [found[self.options.metric], -found["loss"]]
+        metric = self.options.metric
+        score = [-found["loss"] if metric == "loss" else found[metric], -found["loss"]]
         self.state.waiting += 1
         if not self.state.best or score > self.state.best:
             self.best = {name: value.clone() for name, value in candidate.state_dict().items()}
@@ -336,6 +347,11 @@ def _of_part(prepare: Prepare | None, processes: Processes) -> Prepare:
         return prepare(part) if prepare else part
 
     return prepared
+
+
+def _share(parts: Sequence[Any]) -> float:
+    """The mean share of the learning rate that the batches of a step ask for; 1 of those that ask for none."""
+    return sum(getattr(part, "rate", 1.0) for part in parts) / len(parts)
 
 
 def _is_due(every: int, step: int, ended: bool) -> bool:

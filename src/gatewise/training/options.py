@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SCHEDULES = ("linear", "cosine", "constant")
-AVERAGES = ("none", "ema", "swa", "asgd")
+SCHEDULES = ("linear", "cosine", "constant", "decay")
+AVERAGES = ("none", "ema", "swa", "asgd", "nt-asgd")
+OPTIMIZERS = ("adamw", "adam", "sgd")
 
 
 @dataclass(frozen=True)
@@ -14,10 +15,14 @@ class LoopOptions:
 
     Args:
         accumulate: micro-batches in a step of the optimiser, at least 1; the last step of an epoch takes what is left.
-        schedule: linear, cosine or constant; see `gatewise.training.schedule`.
-        betas: AdamW's. 0.98 for the squares follows gradients that change fast, as embeddings' do.
+        optimizer: adamw, adam or sgd; see `gatewise.training.optimizer`.
+        schedule: linear, cosine, constant or decay; see `gatewise.training.schedule`.
+        decay, decay_from: of the schedule decay: the factor after each epoch beyond the first `decay_from`.
+        betas: Adam's and AdamW's. 0.98 for the squares follows gradients that change fast, as embeddings' do.
         average: what the weights that are validated and kept are: none (the last ones), ema, or the equal mean of
-            each epoch's last weights (swa) or of each step's (asgd) once the share `average_from` of all steps is done.
+            each epoch's last weights (swa) or of each step's (asgd) once the share `average_from` of all steps is done,
+            or of each step's once validation has stopped improving (nt-asgd).
+        patience_of_average: for nt-asgd: validations without a better one before the mean begins.
         ema: decay of the moving average of the weights, 0 = none; updated every fourth step once there are 1,000 to go.
         clip: largest norm of a step's gradient, 0 = any.
         patience: validations without a better one before the training stops, 0 = never.
@@ -26,7 +31,7 @@ class LoopOptions:
         save_every: steps between two checkpoints, besides those at the start and after each epoch.
         keep_checkpoints: how many of the newest checkpoints stay; one always does while the training runs.
         workers: processes that prepare batches, 0 = this one.
-        metric: the entry of an evaluation that is maximised; ties go to the lower "loss".
+        metric: the entry of an evaluation that is maximised; ties go to the lower "loss". "loss" itself is minimised.
     """
 
     epochs: int
@@ -47,6 +52,10 @@ class LoopOptions:
     save_every: int = 0
     keep_checkpoints: int = 0
     workers: int = 0
+    optimizer: str = "adamw"
+    decay: float = 0.8
+    decay_from: int = 0
+    patience_of_average: int = 5
 
 
 FREE = frozenset({"minutes", "save_every", "keep_checkpoints", "workers", "threads"})

@@ -122,7 +122,8 @@ class Keeper:
         fill(fit.model, _group(tensors, "model", path), path / "model.safetensors", needed_by="this training")
         unpack_optimizer(fit.optimizer, _group(tensors, "optimizer", path), _object(state, "optimizer", path))
         if fit.average:
-            self.restore_average(_group(tensors, "average", path), state.get("averaged"), path)
+            weights = _group(tensors, "average", path)
+            self.restore_average(weights, state.get("averaged"), reached.history, path)
         if "best" in tensors:
             check_fit(fit.model, tensors["best"], path / "best.safetensors", needed_by="this training")
             fit.best = {name: value.to(_device(fit), copy=True) for name, value in tensors["best"].items()}
@@ -150,7 +151,9 @@ class Keeper:
         if reached.batch and reached.batch >= batches:
             raise RunError(f"{path}: batch is {reached.batch:,}, and an epoch has {batches:,} batches")
 
-    def restore_average(self, weights: Mapping[str, Tensor], count: Any, path: Path) -> None:
+    def restore_average(
+        self, weights: Mapping[str, Tensor], count: Any, history: Sequence[Mapping[str, float]], path: Path
+    ) -> None:
         average = self.fit.average
         assert average
         own = dict(average.model.named_parameters())
@@ -158,6 +161,7 @@ class Keeper:
             raise RunError(f"{path}: the averaged weights are not those of this training")
         check_fit(average.model, average.model.state_dict() | dict(weights), path, needed_by="this training")
         average.count = count
+        average.look(history)
         with torch.no_grad():
             for name, value in weights.items():
                 own[name].copy_(value)
