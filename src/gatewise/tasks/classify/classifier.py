@@ -19,7 +19,7 @@ from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.encode import as_steps
 from gatewise.tasks.classify.explanation import Explanation, explain
 from gatewise.tasks.classify.fitted import FittedClassifier, load_fitted
-from gatewise.tasks.classify.recipe import Job, train_series, train_texts
+from gatewise.tasks.classify.recipe import ClassifyJob, train_series, train_texts
 from gatewise.training.config import make_config, nearest
 from gatewise.training.progress import Reporter
 
@@ -162,7 +162,7 @@ class Classifier:
         classes = np.unique(_label_array(y))
         train = _as_data(X, y)
         held_out = _as_data(*validation) if validation is not None else None
-        job = Job(out=out, overwrite=overwrite, resume=resume, progress=progress, labels=classes.tolist())
+        job = ClassifyJob(out=out, overwrite=overwrite, resume=resume, progress=progress, labels=classes.tolist())
         recipe: Any = train_texts if isinstance(train, Texts) else train_series
         return self._take(recipe(train, config, validation=held_out, job=job))
 
