@@ -125,8 +125,7 @@ class Tokenizer:
         vocabulary = inner.get_vocab()
         if kind == "words":
             return cls(_words(vocabulary), kind)
-        merges = [tuple(pair) for pair in json.loads(inner.to_str())["model"]["merges"]]
-        return cls(_bpe(vocabulary, merges), kind)
+        return cls(_bpe(vocabulary, _merges(inner)), kind)
 
     @property
     def vocab_size(self) -> int:
@@ -142,6 +141,15 @@ class Tokenizer:
     def token_to_id(self, token: str) -> int | None:
         """The number of a token as it stands in the vocabulary, or None."""
         return self._inner.token_to_id(token)
+
+    def merges(self) -> list[tuple[int, int, int]]:
+        """Of byte pairs: the numbers of left, right and merged token, the merge that was learned first first."""
+        number = self._inner.get_vocab().__getitem__
+        return [(number(left), number(right), number(left + right)) for left, right in _merges(self._inner)]
+
+    def byte_tokens(self) -> list[int | None]:
+        """Of byte pairs: the number of each of the 256 bytes; None for one that the vocabulary lacks."""
+        return [self.token_to_id(_character_of(byte)) for byte in range(256)]
 
     def encode(self, text: str) -> Encoded:
         """One text with everything that is known of its tokens."""
@@ -293,6 +301,16 @@ def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizer
     inner = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return inner
+
+
+def _merges(inner: tokenizers.Tokenizer) -> list[tuple[str, str]]:
+    return [(left, right) for left, right in json.loads(inner.to_str())["model"]["merges"]]
+
+
+def _character_of(byte: int) -> str:
+    """What stands for a byte in a vocabulary of byte pairs: itself where it can be seen."""
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return chr(byte if byte in seen else 0x100 + sum(other not in seen for other in range(byte)))
 
 
 def _trainer(kind: Kind, vocab_size: int, min_count: int) -> trainers.Trainer:

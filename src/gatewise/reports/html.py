@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatewise.reports import bars, captions, charts, payload, word_marks
+from gatewise.reports.live import live_values
 from gatewise.reports.page import Page
 from gatewise.reports.rendering import render_document
 from gatewise.reports.sentences import gate_sentences
@@ -26,7 +27,25 @@ SCRIPTS = (
 )
 """Parts of the page's script, in the order in which they are joined."""
 
-STYLES = ("base", "words", "drawings", "step", "tables", "print")
+LIVE_SCRIPTS = (
+    "live/characters",
+    "live/alphabet",
+    "live/words_tokenizer",
+    "live/bpe_tokenizer",
+    "live/truncation",
+    "live/cells",
+    "live/recurrence",
+    "live/poolings",
+    "live/model",
+    "live/ledger",
+    "live/readout",
+    "live/changes",
+    "live/words_shown",
+    "live/live",
+)
+"""Further parts, where the page runs the model."""
+
+STYLES = ("base", "words", "ramp", "drawings", "step", "tables", "print")
 
 
 def render(page: Page) -> str:
@@ -34,12 +53,14 @@ def render(page: Page) -> str:
 
     Without its script the page still says all its text and tables.
     """
+    live = page.live
     return render_document(
         "page.html.j2",
         page.title,
-        styles=[f"page/{name}" for name in STYLES],
-        scripts=[f"page/{name}" for name in SCRIPTS],
+        styles=[f"page/{name}" for name in (*STYLES, *(["live/live"] if live else []))],
+        scripts=[f"page/{name}" for name in (*SCRIPTS, *(LIVE_SCRIPTS if live else []))],
         page=page,
+        live_values=payload.to_json(live_values(live)) if live else None,
         values=payload.to_json(payload.page_values(page)),
         layer_values=[payload.to_json(payload.layer_values(layer)) for layer in page.layers],
         download=payload.to_json(page.download) if page.download else None,

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gatewise.reports.live import LiveModel
 
 Floats = NDArray[np.float32]
 
@@ -176,6 +179,7 @@ class Page:
         cautions: what must be known before the numbers are trusted. limits: what the page does not show.
         facts: name and value of configuration, seed, versions, residuals, the exact command.
         download: JSON values that the reader can save.
+        live: the model, where the page runs it by itself.
     """
 
     title: str
@@ -195,3 +199,4 @@ class Page:
     limits: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
     download: Mapping[str, Any] = field(default_factory=dict)
+    live: LiveModel | None = None

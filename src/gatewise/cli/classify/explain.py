@@ -31,6 +31,15 @@ def explain(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write one self-contained HTML page.")
     ] = None,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--no-live",
+            help="Whether the page runs the model itself, on texts that its reader types; if neither is given, up to "
+            "4 MB of weights.",
+            show_default=False,
+        ),
+    ] = None,
     row: Annotated[
         str | None, typer.Option(metavar="ID", help="The row or sequence of a file to explain.")
     ] = None,
@@ -66,7 +75,7 @@ def explain(
     explanation = explain_one(fitted, x, target, times=times, beside=others, command=command)
     if html is not None:  # before anything is printed: a pipe that closes early must not cost the page
         with new_file(html, overwrite=overwrite) as stream:
-            stream.write(explanation.to_html())
+            stream.write(explanation.to_html(live))
         out.notes.print(f"wrote {html}")
     print_explanation(explanation, out.text)
     out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))

@@ -125,23 +125,31 @@ class Explanation:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
 
-    def page(self) -> Page:
-        """Everything that a page shows of it, as values."""
+    def page(self, live: bool | None = None) -> Page:
+        """Everything that a page shows of it, as values.
+
+        Args:
+            live: whether the page runs the model itself, on texts that its reader types; None: if it is a model of
+                texts with at most 4 MB of weights.
+
+        Raises:
+            UsageError: `live`, and the page cannot run the model.
+        """
         from gatewise.tasks.classify.page import page_of  # it knows this class
 
-        return page_of(self)
+        return page_of(self, live)
 
-    def to_html(self) -> str:
-        """One self-contained HTML page."""
-        return self._report().html
+    def to_html(self, live: bool | None = None) -> str:
+        """One self-contained HTML page; `live` and errors as in `page`."""
+        return self._report(live).html
 
     def _repr_html_(self) -> str:
-        return self._report()._repr_html_()
+        return self._report(live=False)._repr_html_()  # a notebook keeps its output, and stays small
 
-    def _report(self) -> Report:
+    def _report(self, live: bool | None) -> Report:
         from gatewise.reports.report import Report  # the drawing of pages is loaded when one is asked for
 
-        return Report(self.page())
+        return Report(self.page(live))
 
 
 def explain(

@@ -14,6 +14,7 @@ from gatewise.reports.page import Answer, LayerView, Page, Word
 from gatewise.reports.view import answer, cautions, limits, model_notes, step_name, sum_terms
 from gatewise.tasks.classify.encode import TextEncoder
 from gatewise.tasks.classify.explanation import Explanation, Inside
+from gatewise.tasks.classify.live import live_model
 from gatewise.tasks.classify.quality import model_facts, quality_of, training_facts
 
 NAN = float("nan")
@@ -30,11 +31,15 @@ DIVIDED = (
 Value = TypeVar("Value")
 
 
-def page_of(explanation: Explanation) -> Page:
+def page_of(explanation: Explanation, live: bool | None = None) -> Page:
     """Everything that a page shows of an explanation.
 
+    Args:
+        live: whether the page runs the model itself; None: if its weights are small.
+
     Raises:
-        UsageError: the explanation was put together by hand, and holds nothing of a model.
+        UsageError: the explanation was put together by hand, and holds nothing of a model; `live`, and the page cannot
+            run the model.
     """
     inside = explanation.inside
     if inside is None:
@@ -42,6 +47,7 @@ def page_of(explanation: Explanation) -> Page:
             "this explanation does not come from explain, so there is no model to make a page of"
         )
     is_text = isinstance(inside.fitted.encoder, TextEncoder)
+    model, absence = live_model(explanation, inside.fitted, live)
     broken: list[str] = []
     return Page(
         title=f"Gatewise: why {answer(explanation)}",
@@ -60,9 +66,10 @@ def page_of(explanation: Explanation) -> Page:
         terms=sum_terms(explanation),
         residual=explanation.residual or 0.0,
         facts=_facts(explanation, inside, broken),
-        limits=_limits(explanation, inside, is_text),
+        limits=[*_limits(explanation, inside, is_text), *absence],
         download=explanation.to_dict(),
         cautions=[*cautions(explanation), *broken],
+        live=model,
     )
 
 
