@@ -29,6 +29,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "explain",
+    "faithfulness",
     "inspect",
     "compare",
     "flow",

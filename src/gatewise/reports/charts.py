@@ -91,7 +91,7 @@ def flow_chart(flows: Sequence[FlowCurve], unit: str) -> LineChart | None:
         x_ticks=[Tick(x(lag), str(lag)) for lag in _whole_ticks(longest - 1)],
         y_ticks=[Tick(y(10.0**power), _power(power)) for power in range(high, low - 1, -every)],
         x_label=f"{unit}s back from the last",
-        lines=_labelled(drawn, top, bottom),
+        lines=labelled(drawn, top, bottom),
     )
 
 
@@ -106,7 +106,7 @@ def curve_charts(curves: Sequence[Curve]) -> list[LineChart]:
 
 def _curve_chart(name: str, curves: Sequence[Curve]) -> LineChart:
     finite = [v for curve in curves for v in curve.values if math.isfinite(v)]
-    ticks = _round_ticks(min(finite), max(finite))
+    ticks = round_ticks(min(finite), max(finite))
     low, high = min(ticks[0], min(finite)), max(ticks[-1], max(finite))
     longest = max(len(curve.values) for curve in curves)
     left, right, top, bottom = 46.0, 240.0, 14.0, 150.0
@@ -137,14 +137,14 @@ def _curve_chart(name: str, curves: Sequence[Curve]) -> LineChart:
         x_ticks=[Tick(x(epoch), str(epoch)) for epoch in sorted({1, longest})],
         y_ticks=[Tick(y(value), f"{value:g}") for value in ticks],
         x_label="epoch",
-        lines=_labelled(drawn, top, bottom),
+        lines=labelled(drawn, top, bottom),
     )
 
 
 Drawn = tuple[str, list[tuple[float, float]], int, bool]
 
 
-def _labelled(drawn: Iterable[Drawn], top: float, bottom: float) -> list[Line]:
+def labelled(drawn: Iterable[Drawn], top: float, bottom: float) -> list[Line]:
     """Lines with their names beside their ends, pushed apart where they would overlap."""
     lines = sorted((line for line in drawn if line[1]), key=lambda line: line[1][-1][1])
     heights: list[float] = []
@@ -169,7 +169,7 @@ def _whole_ticks(last: int) -> list[int]:
     return list(range(0, last + 1, max(1, int(step))))
 
 
-def _round_ticks(low: float, high: float) -> list[float]:
+def round_ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers that enclose the range."""
     if high <= low:
         low, high = low - 0.5, high + 0.5

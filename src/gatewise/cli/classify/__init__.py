@@ -3,7 +3,8 @@
 from gatewise.cli.classify.compare import compare
 from gatewise.cli.classify.evaluate import evaluate
 from gatewise.cli.classify.explain import explain
+from gatewise.cli.classify.faithfulness import faithfulness
 from gatewise.cli.classify.predict import predict
 from gatewise.cli.classify.train import train
 
-__all__ = ["compare", "evaluate", "explain", "predict", "train"]
+__all__ = ["compare", "evaluate", "explain", "faithfulness", "predict", "train"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
+from gatewise.reports.svg import axes, moved, polyline, svg, text
 from gatewise.tasks.long_lag.experiments import EXPERIMENTS
 from gatewise.tasks.long_lag.trial import Trial
 
@@ -27,36 +27,31 @@ def picture(trials: Sequence[Trial]) -> str:
     across = max(1, min(ACROSS, len(names)))
     width, height = across * WIDTH, -(-len(names) // across) * HEIGHT + 30
     panels = [
-        f'<g transform="translate({k % across * WIDTH} {k // across * HEIGHT + 30})">'
-        + _panel(EXPERIMENTS[name].title, [trial for trial in trials if trial.experiment == name])
-        + "</g>"
+        moved(
+            k % across * WIDTH,
+            k // across * HEIGHT + 30,
+            _panel(EXPERIMENTS[name].title, [trial for trial in trials if trial.experiment == name]),
+        )
         for k, name in enumerate(names)
     ]
-    key = "".join(
-        f'<text x="{LEFT + 70 * k}" y="20" fill="{COLOURS[cell]}" font-weight="bold">{cell.upper()}</text>'
+    key = [
+        text(LEFT + 70 * k, 20, cell.upper(), fill=COLOURS[cell], font_weight="bold")
         for k, cell in enumerate(cells)
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>'
-        + key
-        + "\n"
-        + "\n".join(panels)
-        + "\n</svg>\n"
-    )
+    ]
+    return svg(width, height, [*key, *panels])
 
 
-def _panel(title: str, trials: Sequence[Trial]) -> str:
+def _panel(title: str, trials: Sequence[Trial]) -> list[str]:
     most = max(trial.curve[-1][0] for trial in trials)
-    lines = "".join(_line(trial, most) for trial in trials)
-    return (
-        f'<text x="{LEFT}" y="{TOP - 10}" font-weight="bold">{escape(title)}</text>'
-        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="#888"/>'
-        f'<text x="{LEFT - 5}" y="{TOP + 4}" text-anchor="end">1</text>'
-        f'<text x="{LEFT - 5}" y="{BOTTOM}" text-anchor="end">0</text>'
-        f'<text x="{LEFT}" y="{BOTTOM + 14}">share right, by sequences</text>'
-        f'<text x="{RIGHT}" y="{BOTTOM + 14}" text-anchor="end">{most:,}</text>' + lines
-    )
+    return [
+        text(LEFT, TOP - 10, title, font_weight="bold"),
+        axes(LEFT, RIGHT, TOP, BOTTOM),
+        text(LEFT - 5, TOP + 4, "1", text_anchor="end"),
+        text(LEFT - 5, BOTTOM, "0", text_anchor="end"),
+        text(LEFT, BOTTOM + 14, "share right, by sequences"),
+        text(RIGHT, BOTTOM + 14, f"{most:,}", text_anchor="end"),
+        *(_line(trial, most) for trial in trials),
+    ]
 
 
 def _line(trial: Trial, most: int) -> str:
@@ -64,8 +59,7 @@ def _line(trial: Trial, most: int) -> str:
         (LEFT + (RIGHT - LEFT) * sequences / most, BOTTOM - (BOTTOM - TOP) * right)
         for sequences, right in [(0, 0.0), *trial.curve]
     ]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     colour = COLOURS[trial.cell]
     x, y = places[-1]
     dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' if trial.success else ""
-    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-opacity="0.8"/>{dot}'
+    return polyline(" ".join(f"{x:.1f},{y:.1f}" for x, y in places), colour) + dot
