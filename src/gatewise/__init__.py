@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatewise.kernels import backend
     from gatewise.layers import GRU, LSTM, RNN, Stack, explain_backend
     from gatewise.memory import Trace, intervene, record
+    from gatewise.reports.explorer import Exploration, explore
     from gatewise.reports.report import Report, report
     from gatewise.tasks.classify import Classifier, Explanation, load
 
@@ -21,6 +22,7 @@ _HOMES = {
     "Classifier": "gatewise.tasks.classify",
     "DataError": "gatewise.errors",
     "Explanation": "gatewise.tasks.classify",
+    "Exploration": "gatewise.reports.explorer",
     "GRU": "gatewise.layers",
     "GRUCell": "gatewise.cells",
     "GatewiseError": "gatewise.errors",
@@ -35,6 +37,7 @@ _HOMES = {
     "UsageError": "gatewise.errors",
     "backend": "gatewise.kernels",
     "explain_backend": "gatewise.layers",
+    "explore": "gatewise.reports.explorer",
     "from_torch": "gatewise.interop",
     "intervene": "gatewise.memory",
     "load": "gatewise.tasks.classify",
@@ -49,6 +52,7 @@ __all__ = [
     "Classifier",
     "DataError",
     "Explanation",
+    "Exploration",
     "GRUCell",
     "GatewiseError",
     "LSTMCell",
@@ -60,6 +64,7 @@ __all__ = [
     "UsageError",
     "backend",
     "explain_backend",
+    "explore",
     "from_torch",
     "intervene",
     "load",

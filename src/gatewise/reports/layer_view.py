@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,12 @@ from torch import Tensor
 from gatewise.errors import UsageError
 from gatewise.memory import LayerTrace, half_life, held
 from gatewise.memory.additive import additive
+from gatewise.memory.masks import Masks
 from gatewise.reports.page import Floats, LayerView
 
 
 def one_row(lt: LayerTrace, row: int) -> LayerTrace:
-    """Row `row` of a trace by itself: B = 1, detached, on the CPU, T the row's own length.
+    """`row_of` a plain cell without resets.
 
     Raises:
         UsageError: the trace has no such row, or the row has no step; a variant of the cell, or resets: a page writes
@@ -25,6 +27,15 @@ def one_row(lt: LayerTrace, row: int) -> LayerTrace:
     what = lt.variant.names[:1] or (["resets inside the sequence"] if lt.borders is not None else [])
     if what:
         raise UsageError(f"{lt.label}: a page shows how a plain {lt.cell} works, and this call has {what[0]}")
+    return row_of(lt, row)
+
+
+def row_of(lt: LayerTrace, row: int) -> LayerTrace:
+    """Row `row` of any trace by itself: B = 1, detached, on the CPU, T the row's own length; no pre-activations.
+
+    Raises:
+        UsageError: the trace has no such row, or the row has no step.
+    """
     batch = lt.h.shape[1]
     if not 0 <= row < batch:
         raise UsageError(f"{lt.label}: there is no row {row}; the batch has {batch}, counted from 0")
@@ -35,19 +46,32 @@ def one_row(lt: LayerTrace, row: int) -> LayerTrace:
     def over_time(tensor: Tensor) -> Tensor:
         return tensor[:steps, row : row + 1].detach().cpu()
 
-    def state(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor[row : row + 1].detach().cpu()
+    def if_any(change: Callable[[Tensor], Tensor], tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else change(tensor)
 
+    def state(tensor: Tensor) -> Tensor:
+        return tensor[row : row + 1].detach().cpu()
+
+    def whole(tensor: Tensor) -> Tensor:
+        return tensor.detach().cpu()
+
+    masks = (
+        None if lt.masks is None else Masks(*(if_any(over_time, mask) for mask in (lt.masks.c, lt.masks.h)))
+    )
     return replace(
         lt,
         gates={name: over_time(gate) for name, gate in lt.gates.items()},
-        pre={name: over_time(gate) for name, gate in lt.pre.items()},
+        pre={},
         h=over_time(lt.h),
-        h0=lt.h0[row : row + 1].detach().cpu(),
-        c=None if lt.c is None else over_time(lt.c),
-        c0=state(lt.c0),
+        h0=state(lt.h0),
+        c=if_any(over_time, lt.c),
+        c0=if_any(state, lt.c0),
         lengths=None,
-        w_hr=None if lt.w_hr is None else lt.w_hr.detach().cpu(),
+        w_hr=if_any(whole, lt.w_hr),
+        borders=if_any(over_time, lt.borders),
+        masks=masks,
+        norm_c=if_any(whole, lt.norm_c),
+        norm_c_bias=if_any(whole, lt.norm_c_bias),
     )
 
 
