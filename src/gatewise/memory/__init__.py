@@ -15,6 +15,7 @@ from gatewise.memory.intervene import intervene
 from gatewise.memory.interventions import Clamp, Erase, Hold
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.ledger import Ledger, ledger, memory_age, retention
+from gatewise.memory.lyapunov import Lyapunov, lyapunov
 from gatewise.memory.push import PushLedger, held, push, push_ledger
 from gatewise.memory.readout import Readout, readout
 from gatewise.memory.record import record
@@ -34,6 +35,7 @@ __all__ = [
     "LayerFlow",
     "LayerTrace",
     "Ledger",
+    "Lyapunov",
     "MemoryChange",
     "ModuleFlow",
     "ModuleTrace",
@@ -53,6 +55,7 @@ __all__ = [
     "held",
     "intervene",
     "ledger",
+    "lyapunov",
     "memory_age",
     "push",
     "push_by_variable",
