@@ -2,33 +2,16 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import page_cases
 import pytest
-from playwright.sync_api import sync_playwright
+from tabs import DESK, IN_BROWSER, PAINTED, PHONE, Tab
 
 from gatewise.reports.html import render
 from gatewise.reports.page import Answer, Curve, FlowCurve, Page, Quality, Variables, Word
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
-]
-PHONE = {"width": 375, "height": 800}
-DESK = {"width": 1280, "height": 900}
-
-PAINTED = """canvas => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  const found = new Set();
-  for (let k = 0; k < data.length; k += 4) {
-    if (data[k + 3]) found.add((data[k] << 16) | (data[k + 1] << 8) | data[k + 2]);
-  }
-  return found.size;
-}"""
-"""How many colours a canvas shows; 0 for an empty one."""
+pytestmark = IN_BROWSER
 
 COUNT_REPAINTS = """
   window.repaints = 0;
@@ -40,47 +23,15 @@ COUNT_REPAINTS = """
 """A canvas is emptied, and so painted anew, when its width is set."""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+class Opened(Tab):
+    """A page of an explanation or a recorded layer."""
 
-
-class Opened:
-    """A page in a tab of its own, with everything that it said, asked for or broke."""
-
-    def __init__(self, browser, path, page: Page, *, before: str = "", **context):
-        self.context = browser.new_context(**({"viewport": DESK} | context))
-        self.tab = self.context.new_page()
-        self.faults, self.requests, self.dialogs = [], [], []
-        self.tab.on("console", lambda message: self.faults.append(message.text))
-        self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
-        if before:
-            self.tab.add_init_script(before)
-        path.write_text(render(page), encoding="utf-8")
-        self.tab.goto(path.as_uri())
-        if context.get("java_script_enabled", True):
-            self.frames()
-
-    def frames(self):
-        """Wait until what was chosen is drawn, also where it is not seen."""
-        self.tab.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 80))))"
-        )
-
-    def text(self, selector: str) -> str:
-        return self.tab.locator(selector).locator("visible=true").first.inner_text()
+    def __init__(self, browser, path, page: Page, **options):
+        super().__init__(browser, path, render(page), **options)
 
     def chosen(self) -> str:
         """The word that the first text marks as chosen."""
         return self.tab.locator(".words .chosen").first.inner_text()
-
-    def is_quiet(self) -> bool:
-        return not self.faults and not self.dialogs and len(self.requests) == 1
 
 
 @pytest.fixture
