@@ -13,7 +13,7 @@ from gatewise.errors import UsageError
 from gatewise.files import parse_json, read_lines
 from gatewise.tasks.classify.faithfulness.curves import SHARES, Drops
 
-MOST_BYTES = 500_000_000
+MOST_BYTES = 200_000_000
 """Of a log, which has some 6,000 a text."""
 
 

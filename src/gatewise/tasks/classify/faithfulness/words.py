@@ -26,7 +26,7 @@ class WordText:
         text: with nothing in it that the model does not read.
         spans: start and end of each word, in characters.
         ids: [T], as the network reads them.
-        word_of: [T] int64, the word that each token belongs to; -1 for none.
+        word_of: [T] int64, the word that each token belongs to; what stands between two words goes to the second.
     """
 
     text: str
@@ -46,12 +46,11 @@ class WordText:
 
     def of_words(self, of_tokens: NDArray[np.float64]) -> NDArray[np.float64]:
         """Numbers of the tokens [T] summed by word, [N]."""
-        inside = self.word_of >= 0
-        return np.bincount(self.word_of[inside], of_tokens[inside], len(self)).astype(np.float64)
+        return np.bincount(self.word_of, of_tokens, len(self)).astype(np.float64)
 
     def tokens_of(self, words: Bools) -> Bools:
         """Which tokens belong to the words of masks [M, N]: [M, T]."""
-        return words[:, self.word_of] & (self.word_of >= 0)
+        return words[:, self.word_of]
 
 
 def read_words(encoder: TextEncoder, text: str) -> WordText:
@@ -79,15 +78,10 @@ def _word_spans(encoder: TextEncoder, text: str) -> list[tuple[int, int]]:
 
 
 def _words_of(encoded: Encoded, spans: list[tuple[int, int]]) -> NDArray[np.int64]:
-    """The word in which each token begins, -1 for none: [T]."""
+    """The word of each token, [T]: the one in which it begins, or the next one, or the last."""
     ends = np.array([end for _, end in spans], np.int64)
-    starts = np.array([start for start, _ in spans], np.int64)
-    begin = np.array([start for start, _ in encoded.spans], np.int64)
-    if not len(spans):
-        return np.full(len(begin), -1)
-    at = np.searchsorted(starts, begin, side="right") - 1  # the last word that begins no later
-    inside = (at >= 0) & (begin < ends[at.clip(min=0)])
-    return np.where(inside, at, -1)
+    begins = np.array([start for start, _ in encoded.spans], np.int64)
+    return np.searchsorted(ends, begins, side="right").clip(max=max(0, len(spans) - 1))
 
 
 def _joined(text: str, spans: list[tuple[int, int]], kept: Bools) -> str:
