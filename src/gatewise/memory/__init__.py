@@ -11,6 +11,8 @@ from gatewise.memory.effective_length import (
 )
 from gatewise.memory.flow import CallFlow, Flow, LayerFlow, ModuleFlow
 from gatewise.memory.gradient_flow import gradient_flow
+from gatewise.memory.gradient_reach import GradientReach, gradient_reach
+from gatewise.memory.gradient_watch import GradientWatch
 from gatewise.memory.intervene import intervene
 from gatewise.memory.interventions import Clamp, Erase, Hold
 from gatewise.memory.layer_trace import LayerTrace
@@ -21,6 +23,7 @@ from gatewise.memory.readout import Readout, readout
 from gatewise.memory.record import record
 from gatewise.memory.time_constants import half_life, saturation, time_constants
 from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
+from gatewise.memory.units import Neighbour, Probe, StateIndex, Tracking, Unit, probe, track
 from gatewise.memory.variables import VariablePush, push_by_variable
 
 __all__ = [
@@ -31,6 +34,8 @@ __all__ = [
     "EffectiveLength",
     "Erase",
     "Flow",
+    "GradientReach",
+    "GradientWatch",
     "Hold",
     "LayerFlow",
     "LayerTrace",
@@ -39,10 +44,15 @@ __all__ = [
     "MemoryChange",
     "ModuleFlow",
     "ModuleTrace",
+    "Neighbour",
     "PhraseShare",
+    "Probe",
     "PushLedger",
     "Readout",
+    "StateIndex",
     "Trace",
+    "Tracking",
+    "Unit",
     "VariablePush",
     "attribute",
     "compare",
@@ -51,12 +61,14 @@ __all__ = [
     "gate_length",
     "gradient_flow",
     "gradient_length",
+    "gradient_reach",
     "half_life",
     "held",
     "intervene",
     "ledger",
     "lyapunov",
     "memory_age",
+    "probe",
     "push",
     "push_by_variable",
     "push_ledger",
@@ -66,5 +78,6 @@ __all__ = [
     "saturation",
     "sum_groups",
     "time_constants",
+    "track",
     "truncation_length",
 ]
