@@ -17,6 +17,7 @@ from gatewise.kernels.weights import Weights
 from gatewise.memory.attribution.case import Case, Shares, case_of, in_eval, refuse_cells, refuse_variants
 from gatewise.memory.layer_trace import LayerTrace
 from gatewise.memory.readout import Target
+from gatewise.memory.states import before
 
 ROWS = 1024  # phrases × rows that are decomposed at a time, to bound the memory
 
@@ -97,6 +98,21 @@ def _decompose(case: Case, phrases: Tensor) -> tuple[Tensor, Tensor]:
     return of_phrase, of_rest
 
 
+def _states_before(lt: LayerTrace, t: int | None) -> tuple[Tensor, Tensor]:
+    """h [B, P] and c [B, H] that step t started from, in float64; the initial ones for None, or a row without it."""
+    assert lt.c is not None and lt.c0 is not None
+    initial = lt.h0.double(), lt.c0.double()
+    if t is None:
+        return initial
+    h, c = (
+        torch.where(
+            lt.valid()[t][:, None], before(states, first, lt.lengths, None, reverse=lt.reverse)[t], first
+        )
+        for states, first in zip((lt.h.double(), lt.c.double()), initial, strict=True)
+    )
+    return h, c
+
+
 class _Parts(NamedTuple):
     """A sum of three parts: of the phrase, of the rest, of the biases."""
 
@@ -110,13 +126,18 @@ def _sweep(lt: LayerTrace, x: Tensor, w: Weights, reading: Tensor, phrases: Tens
     count, steps, batch = phrases.shape
     of_x = product(x, w.w_ih)  # [T, B, 4H]
     bias = of_x.new_zeros(of_x.shape[-1]) if w.b_ih is None or w.b_hh is None else w.b_ih + w.b_hh
-    # Phrase and rest along the first axis.
-    h = torch.stack([torch.zeros_like(lt.h0.double()), lt.h0.double()])[:, None].expand(2, count, batch, -1)
-    c0 = lt.c0 if lt.c0 is not None else lt.h0
-    c = torch.stack([torch.zeros_like(c0.double()), c0.double()])[:, None].expand(2, count, batch, -1)
-    found = of_x.new_zeros(2, count, batch)
     valid = lt.valid()
-    for t in reversed(range(steps)) if lt.reverse else range(steps):
+    order = list(reversed(range(steps)) if lt.reverse else range(steps))
+    marked = phrases.any(0).any(-1).tolist()
+    start = next((k for k, t in enumerate(order) if marked[t]), steps)
+    # Phrase and rest along the first axis. Before any phrase begins, all is of the rest: as the layer itself ran.
+    h, c = (
+        torch.stack([torch.zeros_like(old), old])[:, None].expand(2, count, batch, -1)
+        for old in _states_before(lt, order[start] if start < steps else None)
+    )
+    found = of_x.new_zeros(2, count, batch)
+    found[1] = sum((lt.h[t].double() * reading[t]).sum(-1) for t in order[:start])
+    for t in order[start:]:
         inside = phrases[:, t, :, None]  # [N, B, 1]
         new_h, new_c = _step(of_x[t], h, c, w, bias, inside, lt.o[t].double())
         h, c = (torch.where(valid[t][:, None], new, old) for new, old in ((new_h, h), (new_c, c)))
