@@ -1,5 +1,6 @@
 """The gradient of a loss by every state of a model's recurrent layers, and its size by lag."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,10 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import UsageError
+from gatewise.memory.gradient_reach import GradientReach, flow_table, gradient_reach
 from gatewise.memory.places import ByCall, ByLayer, ByPath, Placed
+
+Profile = Literal["h", "c", "highway"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,14 @@ class LayerFlow(Placed):
     highway: Tensor | None
     lengths: Tensor | None
 
-    def profile(self, of: Literal["h", "c", "highway"] = "h") -> Tensor:
+    @property
+    def longest(self) -> int:
+        """The steps of the longest row."""
+        if self.lengths is None:
+            return len(self.dh) if self.dh.shape[1] else 0
+        return int(self.lengths.max()) if len(self.lengths) else 0
+
+    def profile(self, of: Profile = "h") -> Tensor:
         """The mean size of the gradient by lag: `G(k) = mean over the rows of ‖dL/dx_{T-k}‖`, x = h or c.
 
         Lag 0 is the last step that the layer processed in a row (in the reverse direction the first in time). A
@@ -95,6 +106,36 @@ class Flow(ByPath[ModuleFlow]):
     def layers(self) -> list[LayerFlow]:
         """Every layer, by module, call, layer and direction."""
         return [lf for m in self._modules.values() for call in m.calls for lf in call.values()]
+
+    @property
+    def reaches(self) -> list[GradientReach]:
+        """How far back the gradient of each layer reaches (of an LSTM's c, else of h), in the order of `layers`."""
+        return [gradient_reach(lf) for lf in self.layers()]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The same in words, one sentence a layer."""
+        return [reach.sentence for reach in self.reaches]
+
+    def to_markdown(self, lags: Sequence[int] | None = None) -> str:
+        """A table of the gradients' mean sizes by lag (`LayerFlow.profile`), in full and along the highway.
+
+        One row a layer, direction and gradient, with the lag at which less than 1 % of it is left; a layer of a module
+        that was called several times carries the number of the call.
+
+        Args:
+            lags: the columns; None: 0, 1, 2, 5, 10, 20, … and the first step of the longest row.
+
+        Raises:
+            UsageError: a lag that no row has.
+        """
+        named = [
+            (lf.label + (f", call {n}" if len(m) > 1 else ""), lf)
+            for m in self._modules.values()
+            for n, call in enumerate(m.calls)
+            for lf in call.values()
+        ]
+        return flow_table(named, lags)
 
     def __repr__(self) -> str:
         return f"Flow(loss={self.loss:g}: " + "; ".join(map(repr, self.layers())) + ")"

@@ -5,7 +5,7 @@ layer comes from one backward sweep over its gates, for a fused layer shows auto
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,12 @@ from gatewise.memory.flow import CallFlow, Flow, LayerFlow, ModuleFlow
 from gatewise.memory.in_graph import CaughtCall, Direct, direct_gradients, run_in_graph
 from gatewise.memory.layer_trace import LayerTrace
 
+Reads = Literal["all", "last"]
 
-def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor]) -> Flow:
+
+def gradient_flow(
+    model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor], *, reads: Reads = "all"
+) -> Flow:
     """dL/dh_t and dL/dc_t for every step of every recurrent layer of `model`, in full and along the highway.
 
     Full, back through the equations of the cell (U recurrent weights, da gradients of the pre-activations):
@@ -37,6 +41,9 @@ def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor
         model: holds torch.nn or gatewise recurrent layers, at any depth.
         inputs: of the model: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         loss_fn: takes what the model returns, gives a tensor of one number.
+        reads: "all": the gradients of the loss. "last": of what reads a layer from outside, only what reads the last
+            step that it processed in each row, for each layer by itself. That part shows how far back a layer carries a
+            gradient, also where the loss or the layer above reads every step and so puts in a new one at each.
 
     Returns:
         The Flow; `flow[path][k]` is layer k of the module at `path`, `[k, "reverse"]` its other direction, each with
@@ -44,12 +51,14 @@ def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor
 
     Raises:
         UsageError: no recurrent layer, or one that cannot be opened; a variant of the cell, or resets; dropout between
-            layers in training mode; a loss that is no single number or depends on no layer.
+            layers in training mode; a loss that is no single number or depends on no layer; another word in `reads`.
 
     Source:
         Werbos 1990, "Backpropagation through time"; Greff et al. 2017, "LSTM: a search space odyssey", appendix A;
         Hochreiter & Schmidhuber 1997, section 3, for the highway ("constant error carousel").
     """
+    if reads not in get_args(Reads):
+        raise UsageError(f"reads is {reads!r}; it can be 'all' or 'last'")
     output, modules, calls = run_in_graph(model, inputs)
     for call in calls:
         _refuse(call)
@@ -65,7 +74,7 @@ def gradient_flow(model: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor
         for call, direct in zip(calls, found, strict=True):
             if direct is None:
                 direct = call.read_gradients([None] * len(call.outputs))
-            made[call.opened.path].append(_flow_of_call(call, direct))
+            made[call.opened.path].append(_flow_of_call(call, direct, reads))
     return Flow([ModuleFlow(path, of_module) for path, of_module in made.items()], float(loss.detach()))
 
 
@@ -89,7 +98,7 @@ def _refuse(call: CaughtCall) -> None:
         )
 
 
-def _flow_of_call(call: CaughtCall, direct: Direct) -> CallFlow:
+def _flow_of_call(call: CaughtCall, direct: Direct, reads: Reads) -> CallFlow:
     """From the top layer down: what a layer passes to its input is the direct gradient of the layer below."""
     flows: list[LayerFlow] = []
     of_output = direct.output.double()  # [T, B, D*P]
@@ -99,11 +108,15 @@ def _flow_of_call(call: CaughtCall, direct: Direct) -> CallFlow:
         for d, (key, of_h) in enumerate(zip(keys, of_output.chunk(len(keys), dim=-1), strict=True)):
             k = layer * len(keys) + d
             of_c_n = None if direct.c_n is None else direct.c_n[k].double()
+            lt, weights = call.traces[key], call.weights[key]
             grads = OutputGrads(of_h, None, direct.h_n[k].double(), of_c_n)
-            swept = _sweep(call.traces[key], call.weights[key], grads, need_x=layer > 0)
-            flows.append(_layer_flow(call.traces[key], swept, grads))
-            if swept.x is not None:
-                below.append(swept.x)
+            shown = grads if reads == "all" else grads._replace(h_seq=of_h * one_hot(lt, at_steps(lt, -1)))
+            swept = _sweep(lt, weights, shown, need_x=layer > 0 and reads == "all")
+            flows.append(_layer_flow(lt, swept, shown))
+            if layer:
+                full = swept if reads == "all" else _sweep(lt, weights, grads, need_x=True)
+                assert full.x is not None
+                below.append(full.x)
         of_output = torch.stack(below).sum(0) if below else of_output
     return CallFlow(sorted(flows, key=lambda lf: (lf.layer, lf.reverse)))
 
