@@ -27,7 +27,7 @@ SCRIPTS = (
 )
 """Parts of the page's script, in the order in which they are joined."""
 
-LIVE_SCRIPTS = (
+LIVE_MODEL_SCRIPTS = (
     "live/characters",
     "live/alphabet",
     "live/words_tokenizer",
@@ -39,10 +39,10 @@ LIVE_SCRIPTS = (
     "live/model",
     "live/ledger",
     "live/readout",
-    "live/changes",
-    "live/words_shown",
-    "live/live",
 )
+"""The model that a page runs: it needs nothing of the page but "bytes"."""
+
+LIVE_SCRIPTS = (*LIVE_MODEL_SCRIPTS, "live/layer_shown", "live/changes", "live/words_shown", "live/live")
 """Further parts, where the page runs the model."""
 
 STYLES = ("base", "words", "ramp", "drawings", "step", "tables", "print")

@@ -66,6 +66,8 @@ def explain(
     from gatewise.tasks.classify.fitted import load_fitted
 
     out = Output(as_json)
+    if live is not None and html is None:
+        raise UsageError("--live and --no-live say what the page holds: name one with --html FILE")
     if html is not None:
         check_target(html, overwrite)
     fitted = load_fitted(run, device=device)
