@@ -18,13 +18,18 @@ from typer.main import get_command
 
 from gatewise.errors import RunError, UsageError
 
-TASKS = {"classify": "gatewise.cli.classify"}
+TASKS = {
+    "classify": "gatewise.cli.classify",
+    "generate": "gatewise.cli.generate",
+    "translate": "gatewise.cli.translate",
+}
 """The package of each task's commands."""
 
 OF_A_RUN = {
     "evaluate": "Measure a run on data that it was not trained on.",
     "predict": "Let a run answer inputs.",
     "explain": "Show why a run answers as it does.",
+    "units": "Find the units of a run that track the label.",
     "faithfulness": "Measure whether what a run's explanations point at carries its answers.",
 }
 """Commands whose first argument is a run, which says what task it is of."""

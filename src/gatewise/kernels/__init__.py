@@ -35,6 +35,7 @@ __all__ = [
     "backend",
     "choose",
     "describe",
+    "dropout_mask",
     "dropped",
     "in_forward_mode",
     "needs_gradients",
@@ -140,14 +141,25 @@ def dropped(weights: Weights, variant: Variant, seed: Tensor | None) -> Weights:
     p = variant.recurrent_dropout
     if seed is None or not p or variant.recurrent_dropout_on != "weights":
         return weights
-    w_hh = weights.w_hh
-    if _draws_natively(w_hh):
-        return weights._replace(w_hh=w_hh * native.drop_weights(p, seed, w_hh))
-    return weights._replace(w_hh=w_hh * scales(p, seed, Stream.WEIGHTS, 0, like=w_hh))
+    return weights._replace(w_hh=weights.w_hh * dropout_mask(p, seed, weights.w_hh))
 
 
-def _draws_natively(w_hh: Tensor) -> bool:
-    """Whether the mask of this weight comes from the native generator; the definition draws its own."""
-    if operator.dispatched(w_hh) or forced() == "naive" or not native.available():
+def dropout_mask(p: float, seed: Tensor, like: Tensor) -> Tensor:
+    """A mask of dropout in the shape [rows, units] and dtype of `like`: 0 with probability p, else 1 / (1 - p).
+
+    The mask of `random_bits.scales` with the stream of weights, and much faster than torch draws one where the native
+    generator can be used.
+
+    Args:
+        seed: 0-dimensional int64, 0 <= seed < 2^62.
+    """
+    if _draws_natively(like):
+        return native.drop_weights(p, seed, like)
+    return scales(p, seed, Stream.WEIGHTS, 0, like=like)
+
+
+def _draws_natively(like: Tensor) -> bool:
+    """Whether a mask for this tensor comes from the native generator; the definition draws its own."""
+    if operator.dispatched(like) or forced() == "naive" or not native.available():
         return False
-    return w_hh.is_cpu and w_hh.dtype in (torch.float32, torch.bfloat16)
+    return like.is_cpu and like.dtype in (torch.float32, torch.bfloat16)

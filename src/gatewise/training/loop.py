@@ -220,7 +220,8 @@ class Fit:
         for number, batch in enumerate(parts, 1):
             with nullcontext() if number == len(parts) else self.processes.apart(self.network):
                 found = self.loss(self.network, batch) if batch is not None else self.idle()
-                sums = self.processes.sum([found.total.item(), float(found.count)])
+                shown = found.total if found.shown is None else found.shown
+                sums = self.processes.sum([shown.item(), float(found.count)])
                 self.check(sums[0], "loss", self.state.step + 1)
                 total, count = total + sums[0], count + sums[1]
                 # The count of the whole step is known with its last batch; until then the first one's stands for it.

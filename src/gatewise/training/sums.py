@@ -14,7 +14,9 @@ class Sum:
     Args:
         total: the sum of the examples' (or tokens') losses, a scalar with a gradient.
         count: how many were summed, or the sum of their weights; at least 0.
+        shown: what is reported and logged in place of the total, where that holds penalties too.
     """
 
     total: Tensor
     count: float
+    shown: Tensor | None = None

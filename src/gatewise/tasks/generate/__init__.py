@@ -1,0 +1,1 @@
+"""The generate recipe: language models over characters, bytes, byte pairs or words."""

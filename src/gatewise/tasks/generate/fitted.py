@@ -1,0 +1,202 @@
+"""A trained language model with everything that it needs: network, vocabulary, what it was made from."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatewise.errors import DataError, RunError, UsageError
+from gatewise.files import new_file
+from gatewise.tasks.generate.card import model_card
+from gatewise.tasks.generate.config import TASK, GenerateConfig
+from gatewise.tasks.generate.corpus import Part
+from gatewise.tasks.generate.measure import NLL, measure_carried, measure_windows
+from gatewise.tasks.generate.model import LanguageModel
+from gatewise.tasks.generate.vocabulary import Vocabulary, load_vocabulary
+from gatewise.training import run as runs
+from gatewise.training.config import dump_config, make_config
+from gatewise.training.device import pick_device
+
+WARM_UP = 1000
+"""Tokens that are read before each piece when a text is measured in several."""
+
+
+@dataclass
+class FittedLanguageModel:
+    """A trained language model.
+
+    Args:
+        metrics: what `metrics.json` holds: figures, data, tokens, versions, notes.
+        history: a row a validation.
+    """
+
+    config: GenerateConfig
+    network: LanguageModel
+    vocabulary: Vocabulary
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know: what was unknown, left out, or interrupted."""
+        return self.metrics.get("notes", [])
+
+    @property
+    def raw(self) -> bool:
+        """Whether it reads any bytes, and not only text."""
+        return self.vocabulary.kind == "bytes"
+
+    def tokens(self, content: str | bytes) -> Tensor:
+        """Numbers of the tokens of a text, [N] int64."""
+        return self.vocabulary.encode(content.encode() if isinstance(content, str) else content)
+
+    def evaluate(self, part: Part, *, window: int = 0, streams: int = 1) -> dict[str, Any]:
+        """How well the text is predicted; see `figures_of`.
+
+        Args:
+            window: 0: the state is carried through the whole text; else windows of so many tokens from a zero state.
+            streams: carried state only: pieces of the text that are read side by side, each after the `WARM_UP` tokens
+                before it. 1 is exact.
+
+        Raises:
+            DataError: fewer than two tokens.
+        """
+        tokens = self.tokens(part.content)
+        if len(tokens) < 2:
+            raise DataError(
+                f"{part.source}: has {len(tokens)} tokens ({self.vocabulary.kind}); 2 at least are needed"
+            )
+        self.network.train(False)
+        if window:
+            found = measure_windows(self.network, tokens, window)
+        else:
+            found = measure_carried(self.network, tokens, streams=streams, warm_up=WARM_UP)
+        how = {"window": window} if window else {"streams": streams}
+        return figures_of(found, part.content, tokens, self.vocabulary) | how | {"data": part.described()}
+
+    @torch.no_grad()
+    def continue_text(self, prompt: str, length: int, *, temperature: float = 1.0, seed: int = 0) -> str:
+        """The prompt's most likely continuation (temperature 0), or one drawn from the model.
+
+        Args:
+            prompt: at least one token.
+            length: tokens to write.
+
+        Raises:
+            UsageError: an empty prompt, or a negative length or temperature.
+        """
+        tokens = self.tokens(prompt)
+        if not len(tokens):
+            raise UsageError("the prompt is empty; give at least one token")
+        if length < 0 or not 0 <= temperature < math.inf:
+            raise UsageError(
+                f"length is {length} and temperature is {temperature:g}; they must be at least 0"
+            )
+        generator = torch.Generator().manual_seed(seed)
+        self.network.train(False)
+        ids, state, written = tokens.unsqueeze(1), None, []
+        for _ in range(length):
+            logits, state = self.network(ids.to(self.network.embedding.device), state)
+            written.append(_drawn(logits[-1, 0].cpu().double(), temperature, generator))
+            ids = torch.tensor([[written[-1]]])
+        return self.vocabulary.decode(written)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a run folder, whole or not at all."""
+        with runs.new_run(folder, overwrite=overwrite) as partial:
+            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
+            self.write(partial)
+
+    def write(self, folder: Path) -> None:
+        """Write everything but the log of the validations into an existing folder."""
+        dump_config(self.config, folder / runs.CONFIG, task=TASK)
+        runs.save_weights(self.network, folder / runs.WEIGHTS)
+        self.vocabulary.save(folder)
+        runs.write_json(folder / runs.METRICS, self.metrics)
+        (folder / runs.CARD).write_text(model_card(self.config, self.metrics), encoding="utf-8")
+
+    def note_test(self, folder: Path, figures: dict[str, Any]) -> None:
+        """Note the figures of a test in the metrics and the card of the run folder that this was loaded from."""
+        self.metrics |= {"test": figures}
+        with new_file(folder / runs.METRICS, overwrite=True) as stream:
+            json.dump(self.metrics, stream, indent=2, ensure_ascii=False, allow_nan=False)
+            stream.write("\n")
+        with new_file(folder / runs.CARD, overwrite=True) as stream:
+            stream.write(model_card(self.config, self.metrics))
+
+
+def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedLanguageModel:
+    """Read a run folder of the generate recipe.
+
+    Raises:
+        RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
+    """
+    run = runs.read_run(folder)
+    if run.task != TASK:
+        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
+    try:
+        config = make_config(GenerateConfig, run.values, str(run.folder / runs.CONFIG))
+    except UsageError as error:
+        raise RunError(str(error)) from None
+    metrics, history = run.json(runs.METRICS), run.json_lines(runs.LOG)
+    vocabulary = load_vocabulary(run.folder)
+    network = _network(run, config, vocabulary).to(pick_device(device))
+    return FittedLanguageModel(config, network, vocabulary, metrics, history)
+
+
+def figures_of(found: NLL, content: bytes, tokens: Tensor, vocabulary: Vocabulary) -> dict[str, Any]:
+    """A measurement under the usual names.
+
+    Returns:
+        tokens (predicted ones: all but the first), loss (nats a token), perplexity, bits_per_token, unknown (tokens
+        that the vocabulary lacks). Where tokens can be put back together to the text, also the text's own units, which
+        can be compared between vocabularies: nats and bits a byte, and where the text is UTF-8 a character; the first
+        token's bytes and characters are not counted.
+    """
+    figures: dict[str, Any] = {
+        "tokens": found.count,
+        "loss": found.loss,
+        "perplexity": found.perplexity,
+        "bits_per_token": found.loss / math.log(2),
+        "unknown": vocabulary.count_unknown(tokens),
+    }
+    if not vocabulary.exact:
+        return figures
+    if vocabulary.kind == "characters":  # an unknown one has a byte or more all the same
+        return figures | _per("character", found, found.count)
+    predicted = content[len(vocabulary.to_bytes(tokens[:1].tolist())) :]
+    if vocabulary.kind == "bpe":
+        figures |= _per("character", found, len(predicted.decode("utf-8", "replace")))
+    return figures | _per("byte", found, len(predicted))
+
+
+def _per(unit: str, found: NLL, count: int) -> dict[str, float]:
+    nats = found.total / count
+    return {f"{unit}s": count, f"nats_per_{unit}": nats, f"bits_per_{unit}": nats / math.log(2)}
+
+
+def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
+    if not temperature:
+        return int(logits.argmax())
+    return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
+
+
+def _network(run: runs.Run, config: GenerateConfig, vocabulary: Vocabulary) -> LanguageModel:
+    """The network with the run's weights, on the CPU.
+
+    It is made without memory, for the configuration may ask for any size, and gets some when the weights are found to
+    be of that size.
+    """
+    weights, path = run.weights(), run.path(runs.WEIGHTS)
+    with torch.device("meta"):
+        network = LanguageModel(config, vocabulary.size)
+    runs.check_fit(network, weights, path)
+    runs.check_finite(weights, path)
+    network.to_empty(device="cpu").load_state_dict(weights)
+    return network.train(False)
