@@ -23,6 +23,7 @@ from attack_files import (
 from gatewise.errors import RunError, UsageError
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.explanation import explain
+from gatewise.tasks.classify.faithfulness import FaithfulnessLog
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.trial_log import TrialLog
 from gatewise.training.config import load_config
@@ -558,6 +559,39 @@ ON_RUNS = [
         "Waits for ever.",
         lambda folder: (os.mkfifo(folder / "trials.jsonl"), folder / "trials.jsonl")[1],
         lambda path: TrialLog(path, "s"),
+        UsageError,
+        "not a regular file",
+    ),
+    # The log of a study of faithfulness
+    Attack(
+        "a study nested deeply",
+        "A hundred thousand brackets.",
+        "RecursionError.",
+        as_file("texts.jsonl", DEEP + "\n"),
+        lambda path: FaithfulnessLog(path, {}),
+        UsageError,
+        "neither the setup nor a text",
+    ),
+    Attack(
+        "a study with a number that is no float",
+        "A number of words with 400 digits.",
+        "OverflowError in the table.",
+        as_file(
+            "texts.jsonl",
+            '{"setup": {}}\n{"place": 0, "words": 1'
+            + 400 * "0"
+            + ', "label": "a", "probability": 0.5, "drops": {}}\n',
+        ),
+        lambda path: FaithfulnessLog(path, {}),
+        UsageError,
+        "line 2: neither the setup nor a text",
+    ),
+    Attack(
+        "a study on a pipe",
+        "A FIFO that nobody writes to.",
+        "Waits for ever.",
+        lambda folder: (os.mkfifo(folder / "texts.jsonl"), folder / "texts.jsonl")[1],
+        lambda path: FaithfulnessLog(path, {}),
         UsageError,
         "not a regular file",
     ),

@@ -40,6 +40,7 @@ from gatewise.errors import GatewiseError
 from gatewise.memory import Trace, ledger
 from gatewise.memory.summary import text as summary
 from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.tasks.classify.faithfulness import FaithfulnessLog
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.trial_log import TrialLog
 from gatewise.training.checkpoint import load_checkpoint
@@ -404,6 +405,12 @@ TRIAL = {
     "seconds": 1.5,
     "setup": "s",
 }
+MEASURED = (
+    '{"setup": {"seed": 0}}\n'
+    '{"place": 7, "words": 3, "label": "a", "probability": 0.5, "drops": {"push": '
+    + json.dumps({name: 5 * [0.5] for name in ("removed", "alone", "removed_score", "alone_score")})
+    + "}}\n"
+)
 
 
 def _of(*contents: str) -> Callable[[], list[bytes]]:
@@ -509,6 +516,9 @@ READERS: dict[str, Reader] = {
     ),
     "trials.jsonl": Reader(
         _of(json.dumps(TRIAL) + "\n"), _file("l.jsonl", lambda path: TrialLog(path, "s")), JSON
+    ),
+    "texts of a study of faithfulness": Reader(
+        _of(MEASURED), _file("t.jsonl", lambda path: FaithfulnessLog(path, {"seed": 0})), JSON
     ),
     "record of a fetch": Reader(_of(json.dumps(DATASET.record())), _record, JSON),
     "archive: tar": Reader(_tar, _archive, BINARY),

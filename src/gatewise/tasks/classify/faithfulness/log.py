@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,19 +95,17 @@ def _parsed(line: str, place: str) -> Mapping[str, Any] | Measured:
         measured = Measured(**(values | {"drops": named}))
     except (UsageError, TypeError, KeyError, AttributeError):
         raise fault from None
-    curves = [curve for drops in named.values() for curve in asdict(drops).values()]
-    if not all(isinstance(getattr(measured, name), kinds) for name, kinds in _KINDS.items()) or not all(
-        isinstance(curve, list) and len(curve) == len(SHARES) and all(map(_is_number, curve))
-        for curve in curves
-    ):
-        raise fault
-    return measured
+    curves = [curve for drops in measured.drops.values() for curve in asdict(drops).values()]
+    numbers = [measured.place, measured.words, measured.probability]
+    if isinstance(measured.label, str) and all(map(_is_number, numbers)) and all(map(_is_curve, curves)):
+        return measured
+    raise fault
+
+
+def _is_curve(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == len(SHARES) and all(map(_is_number, value))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "place": (int,), "words": (int,), "label": (str,), "probability": (int, float), "drops": (dict,),
-}  # fmt: skip
+    """Finite, and not so large a whole number that it is no float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
