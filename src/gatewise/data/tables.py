@@ -221,3 +221,6 @@ _READERS: dict[str, Callable[[Path], tuple[list[str], Iterator[Row]]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
 }
+
+TABLE_SUFFIXES = tuple(_READERS)
+"""What a table's name ends in, before an optional `.gz`."""

@@ -108,13 +108,13 @@ def _from_folder(path: Path) -> Texts:
 
 def _from_table(path: Path, text: str | None, label: str | None, id: str | None, need_labels: bool) -> Texts:
     table = open_table(path)
-    text_column = _choose(table, text, TEXT_COLUMNS, "text")
-    label_column = _choose(table, label, LABEL_COLUMNS, "label") if need_labels or label else None
+    text_column = choose_column(table, text, TEXT_COLUMNS, "text")
+    label_column = choose_column(table, label, LABEL_COLUMNS, "label") if need_labels or label else None
     id_column = table.column(id) if id else _called(table, ("id",))
     ids, texts, labels = [], [], []
     for number, row in enumerate(table.rows, start=1):
         ids.append(_id(table, row, id_column) if id_column else str(number))
-        texts.append(_text(table, row, text_column))
+        texts.append(text_of(table, row, text_column))
         if label_column:
             labels.append(_label(table, row, label_column))
     return Texts(
@@ -128,7 +128,8 @@ def _from_table(path: Path, text: str | None, label: str | None, id: str | None,
     )
 
 
-def _choose(table: Table, named: str | None, candidates: tuple[str, ...], role: str) -> str:
+def choose_column(table: Table, named: str | None, candidates: tuple[str, ...], role: str) -> str:
+    """The column `named`, or the one called like a candidate; a DataError that lists the columns otherwise."""
     if named:
         return table.column(named)
     chosen = _called(table, candidates)
@@ -152,7 +153,8 @@ def _called(table: Table, candidates: tuple[str, ...]) -> str | None:
     return found[0] if found else None
 
 
-def _text(table: Table, row: Row, column: str) -> str:
+def text_of(table: Table, row: Row, column: str) -> str:
+    """The text of a row in a column; a DataError with its line where it is none that a file can hold."""
     value = table.value(row, column)
     if not isinstance(value, str):
         raise DataError(f"{table.place(row)}: the text in {column!r} is not text but {sample(value)}")

@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import numpy as np
 import tokenizers
-from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from gatewise.errors import RunError, UsageError
 from gatewise.files import read_json
@@ -21,6 +23,7 @@ Kind = Literal["words", "bpe"]
 
 _KINDS: dict[str, Kind] = {"WordLevel": "words", "BPE": "bpe"}
 _WORD = r"\p{N}+(?:[.,]\p{N}+)+|[\p{L}\p{M}\p{N}]+(?:'[\p{L}\p{M}\p{N}]+)*|\S"
+_BEFORE_CLOSING, _AFTER_OPENING = re.compile(r" (?=[.,;:!?)\]}…])"), re.compile(r"(?<=[(\[{]) ")
 _LINE_BREAK_TAG = r"<[bB][rR]\s*/?>"
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 _MOST_BYTES = 200_000_000  # of a tokenizer file
@@ -169,6 +172,20 @@ class Tokenizer:
                 parts[number].append(np.array(one.ids, dtype=np.int32))
         return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
 
+    def decode(self, ids: Sequence[int], known: Mapping[int, str] = MappingProxyType({})) -> str:
+        """Tokens as a text.
+
+        Byte pairs give back what they were cut from; bytes that are no UTF-8 become U+FFFD. Words are put together with
+        spaces, none before a closing sign or after an opening one. Padding is left out.
+
+        Args:
+            known: what stands at some places of `ids`, whatever the token; for words that the vocabulary lacks.
+        """
+        if self.kind == "bpe":
+            return self._inner.decode([n for n in ids if n != PAD_ID], skip_special_tokens=False)
+        tokens = [known.get(at) or str(self._inner.id_to_token(n)) for at, n in enumerate(ids) if n != PAD_ID]
+        return _BEFORE_CLOSING.sub("", _AFTER_OPENING.sub("", " ".join(tokens)))
+
     def save(self, path: str | Path) -> None:
         """Write the vocabulary in the library's JSON format."""
         Path(path).write_text(self._inner.to_str(pretty=True) + "\n", encoding="utf-8")
@@ -300,6 +317,7 @@ def _words(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
 def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
     inner = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
     return inner
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from gatewise.tasks.classify.config import ClassifyConfig
+from gatewise.training.card import code, escape, how_it_was_trained, section
 
 
 def model_card(config: ClassifyConfig, labels: Sequence[Any], metrics: Mapping[str, Any]) -> str:
@@ -17,17 +17,13 @@ def model_card(config: ClassifyConfig, labels: Sequence[Any], metrics: Mapping[s
         f"# {config.cell.upper()} classifier of {len(labels)} labels",
         "",
         _what(config, labels),
-        *_section("Data", _data(metrics)),
-        *_section("Figures", _figures(metrics)),
-        *_section("Limits", _limits(config, metrics)),
-        *_section("Memory", _memory(metrics)),
-        *_section("How it was trained", _training(config, metrics)),
+        *section("Data", _data(metrics)),
+        *section("Figures", _figures(metrics)),
+        *section("Limits", _limits(config, metrics)),
+        *section("Memory", _memory(metrics)),
+        *section("How it was trained", how_it_was_trained(config, metrics)),
     ]
     return "\n".join(parts) + "\n"
-
-
-def _section(title: str, lines: list[str]) -> list[str]:
-    return ["", f"## {title}", "", *lines] if lines else []
 
 
 def _what(config: ClassifyConfig, labels: Sequence[Any]) -> str:
@@ -153,40 +149,3 @@ def _driven(found: Mapping[str, Any], layer: str) -> str:
 def median_life(lives: Sequence[float | None]) -> float:
     """Of half-lives, where None is without end."""
     return statistics.median(math.inf if life is None else life for life in lives)
-
-
-def _training(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if metrics.get("command"):
-        lines += ["```", metrics["command"], "```", ""]
-    training = metrics.get("training")
-    if training:
-        lines.append(
-            f"{training['steps']:,} steps, {training['epochs']} epochs, {training['seconds']:.0f} s on "
-            f"{training['device']}; {training['parameters']:,} parameters; {_kept(training)}."
-        )
-    versions = ", ".join(f"{name} {number}" for name, number in metrics.get("versions", {}).items())
-    if versions:
-        lines.append(f"Versions: {versions}.")
-    options = [f"| {item.name} | {code(getattr(config, item.name))} |" for item in fields(config)]
-    return [*lines, "", "| option | value |", "|---|---|", *options]
-
-
-def _kept(training: Mapping[str, Any]) -> str:
-    return (
-        f"weights of epoch {training['best_epoch']}" if training["best_epoch"] else "weights of the last step"
-    )
-
-
-def code(value: Any) -> str:
-    """A value as Markdown code in which nothing is markup, also within a table."""
-    text = " ".join(str(value).split()).replace("`", "ˋ").replace("|", "\\|")
-    return f"`{text}`" if text else ""
-
-
-def escape(text: str) -> str:
-    """Plain text on one line, with the characters of HTML and Markdown made harmless."""
-    text = " ".join(text.split())
-    for character in "\\`*_[]|":
-        text = text.replace(character, "\\" + character)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from gatewise.data.series import Series
 from gatewise.data.texts import Texts
 from gatewise.tasks.classify.config import TASK, ClassifyConfig
 from gatewise.training.options import Outcome
+from gatewise.training.provenance import trained, versions
 
 
 def provenance(
@@ -40,22 +37,8 @@ def provenance(
             "validation": len(validation) if validation is not None else 0,
             "how": "given" if given else f"{config.validation:g} held out by label, seed {config.seed}",
         },
-        "training": {
-            "steps": outcome.steps,
-            "epochs": outcome.epochs,
-            "best_epoch": outcome.best_epoch,
-            "stopped": outcome.stopped,
-            "interrupted": outcome.stopped == "interrupted",
-            "seconds": round(outcome.seconds, 3),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "device": str(next(network.parameters()).device),
-        },
-        "versions": {
-            "gatewise": version("gatewise"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "training": trained(outcome, network),
+        "versions": versions(),
     }
     if given and validation is not None:
         described["validation_data"] = _source(validation)

@@ -1,0 +1,7 @@
+"""The commands of the translate task."""
+
+from gatewise.cli.translate.evaluate import evaluate
+from gatewise.cli.translate.predict import predict
+from gatewise.cli.translate.train import train
+
+__all__ = ["evaluate", "predict", "train"]

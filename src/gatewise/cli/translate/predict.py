@@ -1,0 +1,87 @@
+"""`gatewise predict` of a translator: the target of one text, of a file, or of the lines of standard input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatewise.cli.given import is_file, standard_input
+from gatewise.cli.options import Device, Overwrite, RunFolder
+from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.translate.searching import Beams, CoveragePenalty, LengthPenalty, searching
+from gatewise.errors import DataError, UsageError
+from gatewise.files import check_target, new_file
+
+
+def predict(
+    run: RunFolder,
+    given: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A text, a file (a table or lines), or - for lines.")
+    ],
+    target: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write a line each here; else to standard output."),
+    ] = None,
+    beams: Beams = None,
+    length_penalty: LengthPenalty = None,
+    coverage_penalty: CoveragePenalty = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the target of each source, a line each.
+
+    One text: [bold]gatewise predict runs/de-en "Ein Hund läuft durch den Schnee."[/bold]
+
+    A file: [bold]gatewise predict runs/de-en test.de --out test.out[/bold]
+    """
+    from gatewise.data.pairs import read_sources
+    from gatewise.tasks.translate.fitted import load_fitted
+
+    out = Output(as_json)
+    if target is not None:
+        if not is_lines(given):
+            raise UsageError("--out needs a file as INPUT")
+        check_target(target, overwrite)
+    how = searching(beams, length_penalty, coverage_penalty)
+    fitted = load_fitted(run, device=device)
+    if given == "-":
+        found = []
+        for number, line in standard_input():
+            (one,) = fitted.translate([line], **how)
+            if out.as_json:
+                found.append({"line": number, "source": line, "target": one.text, "score": one.score})
+            else:
+                print(one.text, flush=True)
+        out.result({"predictions": found})
+    elif is_lines(given):
+        sources, _ = read_sources(given, source=fitted.config.source or None)
+        answers = fitted.translate(sources, **how)
+        empty = sum(not source for source in sources)
+        if empty:
+            out.notes.print(f"note: {empty:,} of {len(sources):,} sources are empty; so are their targets")
+        if target is not None:
+            with new_file(target, overwrite=overwrite) as stream:
+                stream.writelines(f"{one.text}\n" for one in answers)
+            out.notes.print(f"wrote {len(answers):,} lines to {target}")
+            out.result({"lines": len(answers), "out": str(target)})
+        else:
+            for one in answers:
+                out.text.print(one.text)
+            rows = zip(sources, answers, strict=True)
+            out.result({"predictions": [{"source": s, "target": a.text, "score": a.score} for s, a in rows]})
+    else:
+        if not given.strip():
+            raise DataError("the text is empty")
+        (one,) = fitted.translate([given], **how)
+        out.text.print(one.text)
+        out.result({"source": given, "target": one.text, "score": one.score, "tokens": one.tokens})
+
+
+def is_lines(given: str) -> bool:
+    """Whether the input names a file: a table, or one of lines that is there."""
+    return is_file(given) or (
+        given != "-" and len(given) < 4096 and "\n" not in given and Path(given).is_file()
+    )

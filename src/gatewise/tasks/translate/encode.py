@@ -1,0 +1,95 @@
+"""Pairs as token numbers: the vocabularies of the two sides, and what begins and ends a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatewise.data.batches import pad_ids
+from gatewise.data.pairs import Pairs
+from gatewise.data.tokenizer import Tokenizer
+from gatewise.tasks.translate.config import TranslateConfig
+
+Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class PairEncoder:
+    """Sources and targets as numbers.
+
+    Args:
+        source, target: the vocabularies; one and the same where they are shared.
+        max_length: most tokens of a source; a longer one is cut.
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+    max_length: int
+
+    @classmethod
+    def train(cls, pairs: Pairs, config: TranslateConfig) -> PairEncoder:
+        """Vocabularies of the training part alone."""
+        sides = (pairs.sources, pairs.targets)
+        texts = [[*sides[0], *sides[1]]] * 2 if config.shared else sides
+        first = Tokenizer.train(texts[0], config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
+        second = first if config.shared else Tokenizer.train(texts[1], config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
+        return cls(first, second, config.max_length)
+
+    @property
+    def shared(self) -> bool:
+        return self.source is self.target
+
+    @property
+    def begin(self) -> int:
+        """The token before a target's first; no text can hold it, for it and `end` lie beyond the vocabulary."""
+        return self.target.vocab_size
+
+    @property
+    def end(self) -> int:
+        """The token after a target's last one."""
+        return self.target.vocab_size + 1
+
+    def sources(self, texts: Sequence[str]) -> list[Ids]:
+        """Sources as numbers, cut to `max_length`."""
+        return [ids[: self.max_length] for ids in self.source.encode_ids(texts)]
+
+    def targets(self, texts: Sequence[str]) -> list[Ids]:
+        """Targets as numbers, without begin and end."""
+        return self.target.encode_ids(texts)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs side by side.
+
+    Attributes:
+        sources: [S, B] int64, and their lengths [B].
+        inputs: begin and the target, [T, B]; `wanted`: the target and end, [T, B]; their lengths [B].
+    """
+
+    sources: Tensor
+    source_lengths: Tensor
+    inputs: Tensor
+    wanted: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(part.to(device) for part in vars(self).values()))
+
+    @property
+    def inside(self) -> Tensor:
+        """The steps within each target, [T, B] bool."""
+        return torch.arange(len(self.wanted), device=self.wanted.device)[:, None] < self.lengths
+
+
+def collate(sources: Sequence[Ids], targets: Sequence[Ids], encoder: PairEncoder) -> Batch:
+    """Numbers of some pairs as a batch."""
+    begin, end = np.array([[encoder.begin], [encoder.end]], np.int32)
+    inputs, lengths = pad_ids([np.concatenate((begin, ids)) for ids in targets])
+    wanted, _ = pad_ids([np.concatenate((ids, end)) for ids in targets])
+    return Batch(*pad_ids(sources), inputs, wanted, lengths)

@@ -1,0 +1,230 @@
+"""A trained translator with everything that it needs to answer: network, vocabularies, how to search."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from gatewise.data.batches import bucketed_batches, pad_ids
+from gatewise.data.pairs import Pairs
+from gatewise.data.tokenizer import PAD_ID, UNK_ID, Tokenizer
+from gatewise.decoding.beam_search import Hypothesis, Search, beam_search
+from gatewise.decoding.decoder import Decoding
+from gatewise.errors import RunError, UsageError
+from gatewise.tasks.translate.card import model_card
+from gatewise.tasks.translate.config import TASK, TranslateConfig
+from gatewise.tasks.translate.encode import Ids, PairEncoder, collate
+from gatewise.tasks.translate.model import Translator
+from gatewise.tasks.translate.scoring import INSTALL, is_installed, scores
+from gatewise.training import run as runs
+from gatewise.training.config import dump_config, make_config
+from gatewise.training.device import pick_device
+
+TOKENIZER, TARGET_TOKENIZER = "tokenizer.json", "target_tokenizer.json"
+ROWS = 500
+"""Beams of all sentences that are searched at once."""
+MEASURED_AT_ONCE = 128
+MOST_MORE = 50
+"""Tokens that a target may have beyond twice its source's."""
+
+
+class Translation(NamedTuple):
+    """An answer.
+
+    Attributes:
+        text: the target.
+        score: what the search ranks by: the log-probability over the length penalty, and the coverage.
+        log_probability: of its tokens and its end, natural.
+        source_tokens, tokens: what was read and written, as texts; the end of the target is `</s>`.
+        attention: how far each token looked at each source token, [written, read].
+        complete: whether it ended by itself.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    source_tokens: list[str]
+    tokens: list[str]
+    attention: Tensor
+    complete: bool
+
+
+@dataclass
+class FittedTranslator:
+    """A trained translator.
+
+    Args:
+        metrics: what `metrics.json` holds: figures, data, split, versions, notes.
+        history: a row a validation.
+    """
+
+    config: TranslateConfig
+    network: Translator
+    encoder: PairEncoder
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def translate(self, texts: Sequence[str], **search: Any) -> list[Translation]:
+        """The best target of each text.
+
+        Args:
+            search: beams, length_penalty, coverage_penalty, in place of the run's.
+
+        Raises:
+            UsageError: a value out of its range.
+        """
+        return [found[0] for found in self.candidates(texts, **search)]
+
+    @torch.no_grad()
+    def candidates(self, texts: Sequence[str], **search: Any) -> list[list[Translation]]:
+        """Up to `beams` targets of each text, the best first. A text without tokens has the empty one."""
+        names = ("beams", "length_penalty", "coverage_penalty")
+        how = replace(Search(), **{name: getattr(self.config, name) for name in names} | search)
+        sources = self.encoder.sources(texts)
+        size = max(1, ROWS // how.beams)
+        found: list[list[Translation]] = [[_nothing()]] * len(texts)
+        for batch in bucketed_batches([len(source) for source in sources], size):
+            some = [k for k in batch if len(sources[k])]
+            if some:
+                longest = 2 * max(len(sources[k]) for k in some) + MOST_MORE
+                hypotheses = self._search([sources[k] for k in some], replace(how, longest=longest))
+                for k, row in zip(some, hypotheses, strict=True):
+                    found[k] = [self._translation(texts[k], sources[k], one) for one in row]
+        return found
+
+    def evaluate(self, data: Pairs, **search: Any) -> dict[str, Any]:
+        """Figures on pairs: `loss` (nats a token, end included), `perplexity`, `accuracy` of the next token, and of the
+        searched targets `bleu` and `chrf` with their signatures where sacrebleu is installed."""
+        sources, targets = self.encoder.sources(data.sources), self.encoder.targets(data.targets)
+        loss, right, tokens = token_figures(self.network, self.encoder, sources, targets)
+        figures: dict[str, Any] = {
+            "examples": len(data),
+            "tokens": int(tokens),
+            "loss": loss / tokens,
+            "perplexity": math.exp(min(loss / tokens, 700)),
+            "accuracy": right / tokens,
+        }
+        notes = list(data.notes)
+        if is_installed():
+            figures |= scores([one.text for one in self.translate(data.sources, **search)], data.targets)
+        else:
+            notes.append(f"no BLEU: sacrebleu is not installed ({INSTALL})")
+        return figures | {"data": {"source": data.source, "sha256": data.sha256}, "notes": notes}
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a run folder, whole or not at all."""
+        with runs.new_run(folder, overwrite=overwrite) as partial:
+            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
+            self.write(partial)
+
+    def write(self, folder: Path) -> None:
+        """Write everything but the log of the epochs into an existing folder."""
+        dump_config(self.config, folder / runs.CONFIG, task=TASK)
+        runs.save_weights(self.network, folder / runs.WEIGHTS)
+        self.encoder.source.save(folder / TOKENIZER)
+        if not self.encoder.shared:
+            self.encoder.target.save(folder / TARGET_TOKENIZER)
+        runs.write_json(folder / runs.METRICS, self.metrics)
+        (folder / runs.CARD).write_text(model_card(self.config, self.metrics), encoding="utf-8")
+
+    def _search(self, sources: Sequence[Ids], how: Search) -> list[list[Hypothesis]]:
+        device = next(self.network.parameters()).device
+        ids, lengths = (part.to(device) for part in pad_ids(sources))
+        start = self.network.read(ids, lengths)
+        # No text has padding or a beginning; an unknown word only where nothing else is to be had, by its probability.
+        never = torch.tensor([PAD_ID, self.encoder.begin], device=device)
+
+        def step(tokens: Tensor, state: Decoding) -> tuple[Tensor, Tensor, Decoding]:
+            logits, weights, state = self.network.decoder.step(tokens, state)
+            return logits.index_fill(2, never, -torch.inf).log_softmax(-1), weights, state
+
+        return beam_search(
+            step, start, start.memory.inside, how, begin=self.encoder.begin, end=self.encoder.end
+        )
+
+    def _translation(self, text: str, source: Ids, found: Hypothesis) -> Translation:
+        read = self.encoder.source.encode(text).take(range(len(source)))
+        attention = found.attention[:, : len(source)].cpu()
+        # A word that the vocabulary lacks is copied from where the decoder looked (Luong 2015, "Addressing the rare
+        # word problem"); byte pairs know every word.
+        copied = {
+            t: read.tokens[int(attention[t].argmax())]
+            for t, token in enumerate(found.tokens)
+            if token == UNK_ID
+        }
+        return Translation(
+            self.encoder.target.decode(found.tokens, copied),
+            found.score,
+            found.log_probability,
+            read.tokens,
+            [copied.get(t) or self.encoder.target.decode([token]) for t, token in enumerate(found.tokens)]
+            + ([END] if found.complete else []),
+            attention,
+            found.complete,
+        )
+
+
+END = "</s>"
+
+
+def _nothing() -> Translation:
+    return Translation("", 0.0, 0.0, [], [], torch.zeros(0, 0), True)
+
+
+@torch.no_grad()
+def token_figures(
+    network: nn.Module, encoder: PairEncoder, sources: Sequence[Ids], targets: Sequence[Ids]
+) -> tuple[float, float, float]:
+    """Sums over all tokens of the targets and their ends: cross-entropy in nats, tokens that lead, tokens."""
+    device = next(network.parameters()).device
+    sums = torch.zeros(3, dtype=torch.float64)
+    for batch in bucketed_batches([len(target) for target in targets], MEASURED_AT_ONCE):
+        some = collate([sources[k] for k in batch], [targets[k] for k in batch], encoder).to(device)
+        logits, wanted = network(some)
+        loss = cross_entropy(logits.double(), wanted, reduction="sum")
+        right = (logits.argmax(1) == wanted).sum()
+        sums += torch.stack((loss, right.double(), torch.tensor(len(wanted), device=device).double())).cpu()
+    loss, right, tokens = sums.tolist()
+    return loss, right, tokens
+
+
+def make_network(config: TranslateConfig, encoder: PairEncoder) -> Translator:
+    """The network that a configuration describes, for these vocabularies."""
+    return Translator(config, encoder.source.vocab_size, encoder.target.vocab_size + 2, shared=encoder.shared)
+
+
+def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedTranslator:
+    """Read a run folder of the translate recipe.
+
+    Raises:
+        RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
+    """
+    run = runs.read_run(folder)
+    if run.task != TASK:
+        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
+    try:
+        config = make_config(TranslateConfig, run.values, str(run.folder / runs.CONFIG))
+    except UsageError as error:
+        raise RunError(str(error)) from None
+    metrics: Mapping[str, Any] = run.json(runs.METRICS)
+    history = run.json_lines(runs.LOG)
+    source = Tokenizer.load(run.path(TOKENIZER))
+    target = source if config.shared else Tokenizer.load(run.path(TARGET_TOKENIZER))
+    encoder = PairEncoder(source, target, config.max_length)
+    weights, path = run.weights(), run.path(runs.WEIGHTS)
+    with torch.device("meta"):  # without memory, for the configuration may ask for any size
+        network = make_network(config, encoder)
+    runs.check_fit(network, weights, path)
+    runs.check_finite(weights, path)
+    network.to_empty(device="cpu").load_state_dict(weights)
+    return FittedTranslator(
+        config, network.train(False).to(pick_device(device)), encoder, dict(metrics), history
+    )
