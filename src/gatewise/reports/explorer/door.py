@@ -9,6 +9,7 @@ from typing import Any
 
 from gatewise.errors import UsageError
 from gatewise.memory import Readout
+from gatewise.reports.captions import count
 from gatewise.reports.document import Document
 from gatewise.reports.explorer import corpus as corpora
 from gatewise.reports.explorer.corpus import Corpus, corpus_of
@@ -106,8 +107,10 @@ def explore(
     if other is not None:
         own = (labels, times) if other_labels is None and other_times is None else (other_labels, other_times)
         given.append((other, other_row, at if other_at is None else other_at, *own))
-    if isinstance(names, str) or (names is not None and len(names) != len(given)):
-        raise UsageError(f"names has {len(names):,} titles; there are {len(given)} sides")
+    if isinstance(names, str):
+        raise UsageError(f"names is one text; it takes a list of {len(given)}, a title for each side")
+    if names is not None and len(names) != len(given):
+        raise UsageError(f"names has {len(names):,} titles; the page has {count(len(given), 'side')}")
     titles = names or [f"row {row}" for _, row, *_ in given]
     sides = [_side(*one, title=str(name)) for one, name in zip(given, titles, strict=True)]
     made = Exploration(

@@ -63,7 +63,10 @@ function workOn() {
 function clearFound() {
   document.querySelector("#found .marked").hidden = true;
   document.querySelector("#found .hint").hidden = false;
-  for (const host of document.querySelectorAll(".place")) host.hidden = true;
+  for (const host of document.querySelectorAll(".place")) {
+    host.hidden = true;
+    host.querySelector("ol").replaceChildren();
+  }
 }
 
 function tellFound(done) {
