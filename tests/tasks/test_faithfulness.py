@@ -353,6 +353,7 @@ def test_means_differences_and_ratios_have_intervals_over_the_texts():
         half = 1.96 * values.std() / math.sqrt(400)  # the normal approximation of the bootstrap
         assert interval.high - interval.mean == pytest.approx(half, rel=0.15)
         assert interval.mean - interval.low == pytest.approx(half, rel=0.15)
+    assert made(removed.tolist(), chance.tolist()).paired("push", "random words", "alone") == side.over_random
     assert side.times_random is not None
     assert side.times_random.mean == pytest.approx(removed.mean() / chance.mean())
     assert random.removed.times_random is not None and random.removed.times_random.high == pytest.approx(1)
@@ -362,6 +363,10 @@ def test_there_is_no_ratio_where_random_words_lose_nothing():
     push, _ = made([0.5, 0.6], [0.1, -0.1]).rows()
     assert push.removed.times_random is None
     assert made([0.5], [0.1]).rows()[0].removed.area.low == pytest.approx(0.5)
+    with pytest.raises(UsageError, match="'beta' was not measured; there are push, random words"):
+        made([0.5], [0.1]).paired("push", "beta")
+    with pytest.raises(UsageError, match="side is 'left'; it can be 'removed' or 'alone'"):
+        made([0.5], [0.1]).paired("push", "push", "left")
     json.dumps(made([0.5, 0.6], [0.1, -0.1]).to_dict(), allow_nan=False)
 
 

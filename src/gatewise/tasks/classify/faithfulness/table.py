@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.wording import count
+from gatewise.errors import UsageError
 from gatewise.markdown import markdown_table
 from gatewise.tasks.classify.faithfulness.curves import SHARES
 from gatewise.tasks.classify.faithfulness.log import Measured
@@ -77,6 +78,24 @@ class Faithfulness:
     rankings: list[str]
     refused: dict[str, str]
     notes: list[str]
+
+    def paired(self, one: str, other: str, side: str = "removed") -> Interval:
+        """How much more `one` loses than `other`, text by text, as a mean over the shares.
+
+        Args:
+            one, other: measured rankings.
+            side: "removed" or "alone".
+
+        Raises:
+            UsageError: a ranking that was not measured, or another side.
+        """
+        for name in (one, other):
+            if name not in self.rankings:
+                raise UsageError(f"{name!r} was not measured; there are {', '.join(self.rankings)}")
+        if side not in ("removed", "alone"):
+            raise UsageError(f"side is {side!r}; it can be 'removed' or 'alone'")
+        difference = (self._drops(one, side) - self._drops(other, side)).mean(1)
+        return _interval(float(difference.mean()), _resampled(len(self.texts)) @ difference)
 
     def rows(self) -> list[Row]:
         """One row a ranking, the most comprehensive first."""
