@@ -28,7 +28,7 @@ def unfinished(gatewise, reviews, tmp_path, monkeypatch):
             if moment.tick.step == 8:
                 raise Killed
 
-        return plain(*arguments, **named, callbacks=[die])
+        return plain(*arguments, **named | {"callbacks": [*named["callbacks"], die]})
 
     call = ("train", "classify", reviews, "--out", tmp_path / "run", *FLAGS)
     with monkeypatch.context() as patch:
@@ -117,3 +117,20 @@ def test_resume_where_there_is_nothing_begins(gatewise, reviews, tmp_path):
     )
     assert called.code == 0, called.err
     assert (tmp_path / "run" / "steps.jsonl").read_bytes().count(b"\n") == 18
+
+
+def test_a_watch_over_gradients_changes_no_weight_and_its_log_goes_on_after_a_kill(
+    gatewise, unfinished, tmp_path
+):
+    resumed = gatewise(*unfinished, "--resume", "--watch-gradients", "5", "--json")
+    assert resumed.code == 0, resumed.err
+    assert "step 7: recurrent, layer 0: the gradient of c reaches" in resumed.err
+    assert "step 7: recurrent, layer 0" not in resumed.out
+    whole = gatewise(*unfinished[:4], tmp_path / "whole", *FLAGS, "--json")
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("run", "whole")]
+    assert all((weights[0][name] == value).all() for name, value in weights[1].items())
+    assert resumed.json["validation"] == whole.json["validation"]
+    lines = (tmp_path / "run" / "gradients.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [7, 10, 15]
+    refused = gatewise(*unfinished[:4], tmp_path / "other", "--watch-gradients", "-1")
+    assert refused.code == 2 and "--watch-gradients" in refused.err

@@ -57,8 +57,7 @@ def gradient_flow(
         Werbos 1990, "Backpropagation through time"; Greff et al. 2017, "LSTM: a search space odyssey", appendix A;
         Hochreiter & Schmidhuber 1997, section 3, for the highway ("constant error carousel").
     """
-    if reads not in get_args(Reads):
-        raise UsageError(f"reads is {reads!r}; it can be 'all' or 'last'")
+    check_reads(reads)
     output, modules, calls = run_in_graph(model, inputs)
     for call in calls:
         _refuse(call)
@@ -76,6 +75,12 @@ def gradient_flow(
                 direct = call.read_gradients([None] * len(call.outputs))
             made[call.opened.path].append(_flow_of_call(call, direct, reads))
     return Flow([ModuleFlow(path, of_module) for path, of_module in made.items()], float(loss.detach()))
+
+
+def check_reads(reads: str) -> None:
+    """Raise a UsageError unless `reads` is a word that `gradient_flow` takes."""
+    if reads not in get_args(Reads):
+        raise UsageError(f"reads is {reads!r}; it can be {' or '.join(map(repr, get_args(Reads)))}")
 
 
 def _check(loss: Any) -> None:

@@ -90,10 +90,7 @@ def gradient_reach(
     Raises:
         UsageError: a limit out of its range; a gradient that the cell does not have.
     """
-    if not 0 < vanished < 1:
-        raise UsageError(f"vanished is {vanished!r}; it is a share above 0 and below 1")
-    if not exploded > 1:
-        raise UsageError(f"exploded is {exploded!r}; it is a number above 1")
+    check_limits(vanished, exploded)
     of = of or ("h" if lf.dc is None else "c")
     sizes = lf.profile(of)[: lf.longest].tolist()
     reach, left, growth, verdict = _followed(sizes, vanished, exploded)
@@ -111,6 +108,14 @@ def gradient_reach(
         exploded,
         verdict,
     )
+
+
+def check_limits(vanished: float, exploded: float) -> None:
+    """Raise a UsageError where a limit is out of its range."""
+    if not 0 < vanished < 1:
+        raise UsageError(f"vanished is {vanished!r}; it is a share above 0 and below 1")
+    if not exploded > 1:
+        raise UsageError(f"exploded is {exploded!r}; it is a number above 1")
 
 
 def _followed(sizes: list[float], vanished: float, exploded: float) -> tuple[int, float, float, Verdict]:

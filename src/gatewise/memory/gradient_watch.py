@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from gatewise.errors import UsageError
 from gatewise.memory.attribution.case import in_eval
-from gatewise.memory.gradient_flow import Reads, gradient_flow
-from gatewise.memory.gradient_reach import EXPLODED, VANISHED, GradientReach, gradient_reach
+from gatewise.memory.gradient_flow import Reads, check_reads, gradient_flow
+from gatewise.memory.gradient_reach import EXPLODED, VANISHED, GradientReach, check_limits, gradient_reach
 from gatewise.memory.places import Placed
 
 
@@ -59,7 +59,8 @@ class GradientWatch:
         history: (step, reaches), a measurement each.
 
     Raises:
-        UsageError: `every` or a limit out of its range; at a measurement, what `gradient_flow` refuses.
+        UsageError: `every` or a limit out of its range, another word in `reads`; at a measurement, what `gradient_flow`
+            refuses.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class GradientWatch:
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise UsageError(f"every is {every!r}; it is a whole number of at least 1 step")
+        check_limits(vanished, exploded)
+        check_reads(reads)
         self.inputs, self.loss_fn, self.every = inputs, loss_fn, every
         self.say, self.log = say, log
         self.reads: Reads = reads

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gatewise.errors import RunError
+from gatewise.files import parse_json
 
 
 class Log:
@@ -63,3 +64,45 @@ class Log:
 
     def close(self) -> None:
         self.stream.close()
+
+
+class CallbackLog:
+    """A log of what a callback measures: a row a measurement, with its step.
+
+    It is in no checkpoint. Its file is opened with the first row, and loses what a killed training left of that step
+    and of later ones.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.log: Log | None = None
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Append a row: the step, and the figures by name.
+
+        Raises:
+            RunError: the file cannot be read or written.
+        """
+        if self.log is None:
+            self.log = Log(self.path, _length_before(self.path, step))
+        self.log.write({"step": step} | dict(figures))
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+
+def _length_before(path: Path, step: int) -> int:
+    """Bytes of the whole rows of steps before this one, with which the file begins."""
+    length = 0
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                if not line.endswith(b"\n") or parse_json(line.decode(), str(path), RunError)["step"] >= step:
+                    break
+                length += len(line)
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path}: cannot be gone on with ({error})") from None
+    return length

@@ -46,7 +46,7 @@ class Tick:
 
 
 class Reporter(Protocol):
-    """Receives a training's progress: each step, each row of the history, notes.
+    """Receives a training's progress: each step, each row of the history, notes, and what callbacks measure by name.
 
     `close` is always called, also after an error.
     """
@@ -54,6 +54,7 @@ class Reporter(Protocol):
     def step(self, tick: Tick) -> None: ...
     def epoch(self, row: Mapping[str, float]) -> None: ...
     def note(self, text: str) -> None: ...
+    def figures(self, step: int, values: Mapping[str, float]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -63,6 +64,7 @@ class Silent:
     def step(self, tick: Tick) -> None: ...
     def epoch(self, row: Mapping[str, float]) -> None: ...
     def note(self, text: str) -> None: ...
+    def figures(self, step: int, values: Mapping[str, float]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -83,6 +85,10 @@ class Several:
     def note(self, text: str) -> None:
         for one in self.reporters:
             one.note(text)
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        for one in self.reporters:
+            one.figures(step, values)
 
     def close(self) -> None:
         for one in self.reporters:
@@ -118,6 +124,8 @@ class Lines:
     def note(self, text: str) -> None:
         self.write(text)
 
+    def figures(self, step: int, values: Mapping[str, float]) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -149,6 +157,8 @@ class Bar:
 
     def note(self, text: str) -> None:
         self.progress.console.print(text, markup=False, highlight=False)
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None: ...
 
     def close(self) -> None:
         self.progress.stop()

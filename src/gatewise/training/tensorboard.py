@@ -12,7 +12,7 @@ from gatewise.training.progress import Tick
 
 
 class TensorBoard:
-    """A reporter that writes event files: loss and learning rate of each step, and the figures of each row.
+    """A reporter that writes event files: loss and learning rate of each step, and the figures of rows and callbacks.
 
     After a resume TensorBoard drops what an earlier process wrote of steps beyond the checkpoint.
 
@@ -45,6 +45,11 @@ class TensorBoard:
             self.writer.flush()
 
     def note(self, text: str) -> None: ...
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         if self.writer is not None:

@@ -47,6 +47,10 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write event files, into RUN/tensorboard.")
     ] = False,
+    watch_gradients: Annotated[
+        int,
+        typer.Option(metavar="N", help="Measure every N steps how far back gradients reach; 0 = off.", min=0),
+    ] = 0,
     as_json: JsonFlag = False,
     flags: dict[str, Any],
 ) -> None:
@@ -69,7 +73,7 @@ def train(
             "there is no training data: name a file or folder (see gatewise train classify --help)"
         )
     job = {"out": run, "overwrite": overwrite, "resume": resume, "tensorboard": tensorboard}
-    job["command"] = shlex.join(["gatewise", *context.obj])
+    job |= {"watch_gradients": watch_gradients, "command": shlex.join(["gatewise", *context.obj])}
     out = Output(as_json)
     with _processes(config) as processes:
         say = out.text.print if processes.is_first else lambda text: None

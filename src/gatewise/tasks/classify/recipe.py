@@ -31,10 +31,12 @@ from gatewise.tasks.classify.fitted import (
     network_logits,
     text_embedding,
 )
+from gatewise.tasks.classify.gradients import watched_gradients
 from gatewise.tasks.classify.measuring import baselines, before_and_after, calibrate, keeping
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
+from gatewise.training.callbacks import Callback
 from gatewise.training.config import dump_config
 from gatewise.training.device import pick_device
 from gatewise.training.distributed import Processes
@@ -63,10 +65,21 @@ class ClassifyJob(Job):
     Args:
         labels: their order; else sorted.
         baselines: whether simpler models are measured on the validation part too (`measuring.baselines`).
+        watch_gradients: steps between two measurements of how far back gradients reach; 0: none. It changes no weight.
+
+    Raises:
+        UsageError: `watch_gradients` below 0.
     """
 
     labels: Sequence[Label] | None = None
     baselines: bool = True
+    watch_gradients: int = 0
+
+    def __post_init__(self) -> None:
+        if self.watch_gradients < 0:
+            raise UsageError(
+                f"watch_gradients is {self.watch_gradients}; it is a number of steps, or 0 for none"
+            )
 
 
 def train_texts(
@@ -167,9 +180,22 @@ def _train(
         validated = held_out if held_out is not None and len(held_out.targets) else None
         observed = validated or part
         before = keeping(network.train(False), encoder, observed.arrays)
-        outcome = _fit(
-            network, encoder, part, held_out, config, report, folder, about, processes, resume=job.resumes
-        )
+        with watched_gradients(
+            job.watch_gradients, encoder, observed.arrays, observed.targets, processes, report, folder
+        ) as callbacks:
+            outcome = _fit(
+                network,
+                encoder,
+                part,
+                held_out,
+                config,
+                report,
+                folder,
+                about,
+                processes,
+                resume=job.resumes,
+                callbacks=callbacks,
+            )
         if outcome.stopped != "finished":
             notes.append(stopped_early(outcome))
             report.note(notes[-1])
@@ -254,6 +280,7 @@ def _fit(
     processes: Processes,
     *,
     resume: bool,
+    callbacks: Sequence[Callback],
 ) -> Outcome:
     device = processes.device
     network.to(device)
@@ -280,6 +307,7 @@ def _fit(
         prepare=prepare,
         evaluate=_evaluation(encoder, validation, processes) if validation else None,
         report=report,
+        callbacks=callbacks,
         processes=processes,
         folder=folder,
         resume=resume,
