@@ -392,6 +392,7 @@ def test_version_and_help(gatewise):
         "evaluate",
         "predict",
         "explain",
+        "faithfulness",
         "inspect",
         "compare",
         "flow",
