@@ -224,7 +224,7 @@ def test_nearest_states_are_those_of_brute_force(metric):
     np.testing.assert_allclose([one.distance for one in found], [d for d, _, _ in distances[:7]], rtol=1e-5)
     for one in found:
         assert one.word == f"w{one.sequence}.{one.step}" and one.label == "abcd"[one.sequence]
-        assert one.context.split() == words[one.sequence][max(0, one.step - 3) : one.step + 4]
+        assert one.context.split() == words[one.sequence][max(0, one.step - 6) : one.step + 3]
     without = index.query(torch.tensor(asked), 20, without=3)
     assert [(one.sequence, one.step) for one in without] == [(b, t) for _, b, t in distances if b != 3]
 

@@ -29,6 +29,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "explain",
+    "units",
     "faithfulness",
     "inspect",
     "compare",

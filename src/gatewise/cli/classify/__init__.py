@@ -6,5 +6,6 @@ from gatewise.cli.classify.explain import explain
 from gatewise.cli.classify.faithfulness import faithfulness
 from gatewise.cli.classify.predict import predict
 from gatewise.cli.classify.train import train
+from gatewise.cli.classify.units import units
 
-__all__ = ["compare", "evaluate", "explain", "faithfulness", "predict", "train"]
+__all__ = ["compare", "evaluate", "explain", "faithfulness", "predict", "train", "units"]

@@ -13,14 +13,14 @@ from gatewise.memory.units.scikit_learn import sklearn
 from gatewise.memory.units.sequences import States, rows_of
 
 METRICS = ("euclidean", "cosine")
-AROUND = 3
+BEFORE, AFTER = 6, 2
 
 
 class Neighbour(NamedTuple):
     """A state of the corpus: which sequence and step it is of, and how far it is.
 
     distance: Euclidean, or 1 - cosine. word: what was read at the step, "" where the index has no words. context: the
-    words around it, up to 3 on either side, one blank between them. label: of its sequence, None without labels.
+    words around it, up to 6 before and 2 after, with blanks between them. label: of its sequence, None without labels.
     """
 
     sequence: int
@@ -121,6 +121,6 @@ class StateIndex:
             step,
             distance,
             words[step] if words else "",
-            " ".join(words[max(0, step - AROUND) : step + AROUND + 1]),
+            " ".join(words[max(0, step - BEFORE) : step + AFTER + 1]),
             None if self.labels is None else self.labels[sequence],
         )

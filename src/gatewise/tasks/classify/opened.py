@@ -40,8 +40,7 @@ class Opened:
     @property
     def top(self) -> list[LayerTrace]:
         """The layer that the answer reads, one trace a direction."""
-        *_, last = self.layers.values()
-        return [lt for lt in self.layers.values() if (lt.path, lt.layer) == (last.path, last.layer)]
+        return top_of(self.layers)
 
     def weights(self, place: int) -> Tensor:
         """`reading` of direction `place` of the top layer: [T, 1] or [T, 1, H]."""
@@ -99,3 +98,9 @@ def by_depth(trace: Trace) -> dict[str, LayerTrace]:
             seen.append((lt.path, lt.layer))
         found[f"layer {len(seen) - 1}" + (", reverse" if lt.reverse else "")] = lt
     return found
+
+
+def top_of(layers: dict[str, LayerTrace]) -> list[LayerTrace]:
+    """The uppermost of the layers that `by_depth` names, one trace a direction."""
+    *_, last = layers.values()
+    return [lt for lt in layers.values() if (lt.path, lt.layer) == (last.path, last.layer)]
