@@ -12,7 +12,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
     Returns:
         One line a row, the last one ended too.
     """
-    widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
+    widths = [max(2, *(len(row[k]) for row in (head, *rows))) for k in range(len(head))]  # room for `-:`
     rule = tuple("-" * width if k < left else "-" * (width - 1) + ":" for k, width in enumerate(widths))
     lines = [
         " | ".join(
