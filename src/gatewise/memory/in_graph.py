@@ -4,7 +4,7 @@ The gradient of a number by a layer's outputs is then the direct one: what reads
 layer. The recurrence inside the layer's one operation is not in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import get_ident
@@ -24,6 +24,7 @@ from gatewise.memory.modules import Opened, find
 from gatewise.memory.opening import open_call
 from gatewise.memory.places import Key
 from gatewise.memory.standing_in import is_intervened
+from gatewise.memory.torch_calls import watch_calls
 from gatewise.memory.trace import CallTrace
 from gatewise.memory.watching import open_passes, watched
 
@@ -103,7 +104,7 @@ def run_in_graph(model: nn.Module, inputs: Any) -> tuple[Any, list[Opened], list
         UsageError: no recurrent layer; one that cannot be opened or is intervened upon; dropout between layers in
             training mode.
     """
-    modules = find(model)
+    modules = find(model, inner=True)
     layers = [opened for opened in modules if opened.is_layer]
     if not layers:
         raise UsageError(
@@ -123,10 +124,11 @@ def run_in_graph(model: nn.Module, inputs: Any) -> tuple[Any, list[Opened], list
             )
     calls: list[CaughtCall] = []
     with ExitStack() as hooks:
-        for opened in layers:
-            _watch(opened, calls, hooks)
+        checks = [_watch(opened, calls, hooks) for opened in layers]
         with graph(layers):
             result = run_model(model, inputs)
+        for check in checks:
+            check()
     return result, modules, calls
 
 
@@ -165,7 +167,7 @@ def graph(layers: list[Opened]) -> Iterator[None]:
         yield
 
 
-def _watch(opened: Opened, calls: list[CaughtCall], hooks: ExitStack) -> None:
+def _watch(opened: Opened, calls: list[CaughtCall], hooks: ExitStack) -> Callable[[], None]:
     handed: dict[int, tuple[Tensor, CallTrace]] = {}  # by thread, from inside a call to its end
 
     def see(batch: Batch, passes: list[Pass]) -> None:
@@ -189,9 +191,7 @@ def _watch(opened: Opened, calls: list[CaughtCall], hooks: ExitStack) -> None:
 
     if opened.hands_out_gates:
         hooks.enter_context(watched(opened.module, see))
-    # Before the hooks that stand there already: they may change the result.
-    hook = opened.module.register_forward_hook(after, prepend=True, with_kwargs=True)
-    hooks.callback(hook.remove)
+    return watch_calls(opened, None, after, hooks)
 
 
 def _weights(opened: Opened) -> dict[Key, Weights]:

@@ -42,6 +42,12 @@ class Opened:
         return isinstance(self.module, Recurrent)
 
     @property
+    def goes_round(self) -> type[nn.Module] | None:
+        """The layer of torch.nn that it is a subclass of, where its own forward goes round that layer's."""
+        kinds = (known for known in TORCH_LAYERS if isinstance(self.module, known))
+        return next((known for known in kinds if type(self.module).forward is not known.forward), None)
+
+    @property
     def cell(self) -> str:
         """The name of its kind of cell."""
         module = self.module
@@ -68,8 +74,11 @@ class Opened:
         return Weights(w_ih, w_hh, *rest)
 
 
-def find(model: nn.Module) -> list[Opened]:
+def find(model: nn.Module, *, inner: bool = False) -> list[Opened]:
     """The recurrent modules of `model`, itself included, in its own order.
+
+    Args:
+        inner: take a subclass of a torch.nn layer whose forward goes round that layer's; its inner calls are watched.
 
     Raises:
         UsageError: there is none, or one of them cannot be opened.
@@ -80,7 +89,7 @@ def find(model: nn.Module) -> list[Opened]:
         )
     found = []
     for path, module in model.named_modules():
-        _refuse(path or "the model", module)
+        _refuse(path or "the model", module, inner)
         if isinstance(module, LAYERS + CELLS):
             found.append(Opened(path, module))
     if not found:
@@ -88,7 +97,7 @@ def find(model: nn.Module) -> list[Opened]:
     return found
 
 
-def _refuse(label: str, module: nn.Module) -> None:
+def _refuse(label: str, module: nn.Module, inner: bool) -> None:
     if _is_compiled(module):
         raise UsageError(
             f"{label} is compiled, and a compiled model skips what recording and interventions hook into"
@@ -98,7 +107,7 @@ def _refuse(label: str, module: nn.Module) -> None:
     base = next((b for b in type(module).__mro__ if b.__module__.startswith("torch.ao.nn.quantiz")), None)
     if base is not None and base.__name__ in NAMES:
         raise UsageError(f"{label} is a quantised {base.__name__}, which cannot be opened")
-    for known in LAYERS + CELLS:
+    for known in (Recurrent, *CELLS) if inner else (*LAYERS, *CELLS):
         if isinstance(module, known) and type(module).forward is not known.forward:
             raise UsageError(
                 f"{label} is a {type(module).__name__}, whose forward is not that of {known.__module__}."

@@ -15,6 +15,7 @@ from gatewise.memory.layer_call import read_call
 from gatewise.memory.modules import Opened, find
 from gatewise.memory.opening import open_call
 from gatewise.memory.standing_in import stand_in_of
+from gatewise.memory.torch_calls import watch_calls
 from gatewise.memory.trace import CallTrace, ModuleTrace, Trace
 from gatewise.memory.watching import open_passes, watched
 
@@ -26,8 +27,9 @@ def record(model: nn.Module, *, pre: bool = False, grad: bool = False) -> Iterat
     The model runs as it always does: its results, gradients, kernels and random state are untouched. A layer of ours
     hands out the gates that its kernel computed anyway; where the kernel is one of PyTorch's, or the layer a torch.nn
     layer or a cell, they are replayed from its output, for which layers below the top of a torch.nn layer are run once
-    more. Calls of a cell that continue each other are one trace over time, complete when the block ends. A layer whose
-    replayed h differs from its own by more than 1 % of its largest h gives a warning.
+    more. Of a subclass of a torch.nn layer the calls of torch's own forward are recorded that its forward makes with
+    `super().forward`. Calls of a cell that continue each other are one trace over time, complete when the block ends. A
+    layer whose replayed h differs from its own by more than 1 % of its largest h gives a warning.
 
     Args:
         model: holds torch.nn or gatewise recurrent layers or cells, at any depth.
@@ -39,10 +41,11 @@ def record(model: nn.Module, *, pre: bool = False, grad: bool = False) -> Iterat
         The Trace; `trace[path][k]` is layer k of the module at `path`, `[k, "reverse"]` its other direction.
 
     Raises:
-        UsageError: no recurrent layer; a compiled, scripted or quantised one; at a call of a torch.nn layer, dropout
+        UsageError: no recurrent layer; a compiled, scripted or quantised one; a subclass whose forward never comes to
+            that of torch.nn; at a call of a torch.nn layer, dropout
             between layers in training mode that cannot be drawn again.
     """
-    modules = find(model)
+    modules = find(model, inner=True)
     traces = {opened.path: ModuleTrace(opened.path, []) for opened in modules}
     with ExitStack() as hooks:
         finishes = [_watch(opened, traces[opened.path], pre, grad, hooks) for opened in modules]
@@ -57,12 +60,13 @@ def _watch(opened: Opened, trace: ModuleTrace, pre: bool, grad: bool, hooks: Exi
     watcher = (
         _LayerWatcher(opened, trace, pre, grad) if opened.is_layer else _CellWatcher(opened, trace, pre, grad)
     )
-    # Before the hooks that stand there already: they may change the result, and the gates explain the layer's own.
-    after = opened.module.register_forward_hook(watcher.after, prepend=True, with_kwargs=True)
-    hooks.callback(after.remove)
-    before = opened.module.register_forward_pre_hook(watcher.before)
-    hooks.callback(before.remove)
-    return watcher.finish
+    check = watch_calls(opened, watcher.before, watcher.after, hooks)
+
+    def finish() -> None:
+        check()
+        watcher.finish()
+
+    return finish
 
 
 def _watch_ours(
