@@ -71,6 +71,10 @@ def read_pairs(
     Raises:
         DataError: what was read cannot be used: files of different numbers of lines, no such column, no pair.
     """
+    if not targets and not _is_table(Path(path)):
+        raise DataError(
+            f"{path}: not a table ({', '.join(TABLE_SUFFIXES)}, each also .gz); name the file with the targets too"
+        )
     found = _from_lines(Path(path), Path(targets)) if targets else _from_table(Path(path), source, target)
     kept = [k for k in range(len(found)) if found.sources[k] and found.targets[k]]
     if not kept:

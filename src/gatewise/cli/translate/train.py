@@ -70,7 +70,7 @@ def train(
     job = {"out": run, "overwrite": overwrite, "resume": resume, "tensorboard": tensorboard}
     job["command"] = shlex.join(["gatewise", *context.obj])
     out = Output(as_json)
-    from gatewise.tasks.translate.recipe import train_pairs
+    from gatewise.tasks.translate.recipe import train_pairs, with_data_places
     from gatewise.training.device import pick_device
     from gatewise.training.distributed import Processes
 
@@ -82,6 +82,7 @@ def train(
         if config.validation_data:
             validation = _read(config.validation_data, config.validation_target_data, config)
             say(f"validation: {describe(validation)}")
+        config = with_data_places(config, training)
         fitted = train_pairs(training, config, validation=validation, **job)
     if processes.is_first:
         _print_result(fitted, run, out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,14 @@ def train_pairs(
         if folder and processes.is_first:
             fitted.write(folder)
     return fitted
+
+
+def with_data_places(config: TranslateConfig, train: Pairs) -> TranslateConfig:
+    """The options with absolute paths and the columns that were read, so that they read the same data anywhere."""
+    names = ("data", "target_data", "validation_data", "validation_target_data")
+    places = {name: str(Path(value).absolute()) for name in names if (value := getattr(config, name))}
+    columns = dict(zip(("source", "target"), train.columns or ("", ""), strict=True))
+    return replace(config, **places, **columns)
 
 
 def divide(train: Pairs, config: TranslateConfig) -> tuple[Pairs, Pairs | None]:
