@@ -20,6 +20,7 @@ from gatewise.tasks.classify.encode import as_steps
 from gatewise.tasks.classify.explanation import Explanation, explain
 from gatewise.tasks.classify.fitted import FittedClassifier, load_fitted
 from gatewise.tasks.classify.recipe import ClassifyJob, train_series, train_texts
+from gatewise.tasks.classify.units import Units, find_units
 from gatewise.training.config import make_config, nearest
 from gatewise.training.progress import Reporter
 
@@ -220,6 +221,24 @@ class Classifier:
         """
         others = [classifier.fitted for classifier in beside]
         return explain(self.fitted, x, target, evidence=evidence, times=times, beside=others)
+
+    def units(
+        self,
+        X: Sequence[Any],
+        y: Sequence[Any],
+        *,
+        count: int = 5,
+        words: int = 6,
+        state: str | None = None,
+        permutations: int = 1000,
+        seed: int = 0,
+    ) -> Units:
+        """The units of the top layer that track the label, and the words that move them. See `find_units`.
+
+        Use examples that it was not trained on.
+        """
+        options: dict[str, Any] = {"state": state, "permutations": permutations, "seed": seed}
+        return find_units(self.fitted, _as_data(X, y), count=count, words=words, **options)
 
     def evaluate(self, X: Sequence[Any], y: Sequence[Any]) -> dict[str, Any]:
         """Accuracy, F1, confusion matrix, loss and calibration error on labelled data."""
