@@ -16,6 +16,7 @@ CORPUS = [
     "Éclair naïve ÇA œuvre straße ΣΊΣΥΦΟΣ σίσυφος ИВАН иван ǅungla İstanbul i\u0307stanbul ＡＢＣ ａｂｃ Ⓐ ⓐ",
     "日本語の映画 とても良い 한국어 영화 שלום עולם مرحبا بالعالم हिन्दी फ़िल्म ไทย ภาพยนตร์",
 ]
+TEXT = "A fine film. The music was lovely, and it had no dull minute!"
 TEXTS = {
     "plain": "The film was fine and the music was great.",
     "capitals": "GREAT FILM! It's DULL, don't WATCH",
@@ -71,6 +72,11 @@ def fitted(
     encoder = TextEncoder(cut, config.max_length, config.truncate)
     names = ["neg", "pos", "mixed", "none"][:labels]
     return FittedClassifier(config, network, encoder, list(names), 1.3, {"notes": []})
+
+
+def tokenizer_of(model: FittedClassifier) -> Tokenizer:
+    assert isinstance(model.encoder, TextEncoder)
+    return model.encoder.tokenizer
 
 
 @cache

@@ -1,7 +1,6 @@
 """What the page's script computes of a text, in Chromium, is what Python computes: tokens exactly, numbers to 1e-5."""
 
 import json
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ import character_table
 import numpy as np
 import pytest
 import torch
-from live_cases import TEXTS, fitted
-from playwright.sync_api import sync_playwright
+from live_cases import TEXTS, fitted, tokenizer_of
+from tabs import IN_BROWSER
 
 import gatewise
-from gatewise.layers import Stack
+from gatewise.layers import Recurrent, Stack
 from gatewise.memory import Erase, Hold
 from gatewise.reports.html import LIVE_MODEL_SCRIPTS
 from gatewise.reports.layer_view import belt
@@ -26,15 +25,10 @@ from gatewise.tasks.classify.live import live_model
 from gatewise.tasks.classify.opened import open_input, sums
 from gatewise.training.metrics import log_softmax
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TEMPLATES = Path(gatewise.__file__).parent / "reports" / "templates" / "page"
 SCRIPTS = [TEMPLATES / f"{name}.js" for name in ("bytes", *LIVE_MODEL_SCRIPTS)]
 TOLERANCE = 1e-5
-in_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
-]
-pytestmark = in_browser
+pytestmark = IN_BROWSER
 
 HARNESS = """
 window.answers = (values, asked) => {
@@ -83,14 +77,11 @@ window.alphabet = () => {
 
 
 @pytest.fixture(scope="module")
-def tab():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page()
-        script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
-        opened.add_script_tag(content=f'"use strict";\n{script}\n{HARNESS}')
-        yield opened
-        browser.close()
+def tab(browser):
+    opened = browser.new_page()
+    script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    opened.add_script_tag(content=f'"use strict";\n{script}\n{HARNESS}')
+    return opened
 
 
 def values_of(model) -> str:
@@ -135,7 +126,7 @@ def test_tokens_are_those_of_python(tab, kind):
     texts = [*TEXTS.values(), *odd]
     found = json.loads(tab.evaluate("([values, texts]) => tokens(values, texts)", [values_of(model), texts]))
     for text, tokens in zip(texts, found, strict=True):
-        expected = model.encoder.tokenizer.encode(text)
+        expected = tokenizer_of(model).encode(text)
         assert tokens == [[*pair] for pair in zip(expected.ids, expected.tokens, strict=True)], text
 
 
@@ -178,6 +169,7 @@ def parts_of(model) -> list[tuple[str | None, Any, str]]:
     return [
         (path, (k, "reverse") if reverse else k, module.cell)
         for path, module in modules
+        if isinstance(module, Recurrent)
         for k in range(module.num_layers)
         for reverse in ([False, True] if module.bidirectional else [False])
     ]
@@ -231,8 +223,8 @@ def asked_of(model, text: str, label: int, changes: list[dict[str, Any]]) -> dic
 def test_numbers_are_those_of_python_also_of_a_changed_run(tab, name):
     model = fitted(**MODELS[name])
     cases = []
-    for k, text in enumerate(["plain", "numbers", "scripts", "unknown words", "one word", "long"]):
-        steps = min(len(model.encoder.tokenizer.encode(TEXTS[text])), model.config.max_length)
+    for k, text in enumerate(["plain", "scripts", "one word", "long"]):
+        steps = min(len(tokenizer_of(model).encode(TEXTS[text])), model.config.max_length)
         some = changes_of(model, steps)
         cases += [
             (TEXTS[text], k % len(model.labels), changes)
@@ -248,12 +240,13 @@ def test_the_script_is_as_exact_as_float64(tab):
     model = fitted(num_layers=2, pooling="last", spread=3.0)
     changes = [{"part": part, "gate": "f", "value": 1.0, "unit": None, "from": 0} for part in (0, 1)]
     (found,) = ask(tab, model, [asked_of(model, TEXTS["long"], 0, changes)])
-    model.network.double()
+    assert model.network.embedding is not None
+    model.network.embedding.double()
+    model.network.recurrent.double()
     with gatewise.intervene(model.network.recurrent, *interventions(model, changes)), torch.no_grad():
-        ids, lengths = model.encoder.collate(model.encoder.cut(model.encoder.full([TEXTS["long"]])))
-        with gatewise.record(model.network.recurrent) as trace:
-            model.network.recurrent(model.network.embedding(ids), lengths=lengths)
-    for part, lt in zip(found["parts"], trace.layers(), strict=True):
+        opened = open_input(model, TEXTS["long"])
+    for part, lt in zip(found["parts"], opened.layers.values(), strict=True):
+        assert lt.c is not None and lt.c.dtype == torch.float64
         np.testing.assert_allclose(part["memory"], lt.c.numpy().ravel(), rtol=0, atol=1e-9)
 
 
@@ -318,11 +311,11 @@ def test_a_model_stands_in_the_page_as_text_that_ends_no_element():
     model = fitted(texts=[hostile])
     text = values_of(model)
     assert not set("<>&") & set(text) and text.isascii()
-    assert json.loads(text)["tokenizer"]["vocabulary"] == model.encoder.tokenizer.vocabulary
+    assert json.loads(text)["tokenizer"]["vocabulary"] == tokenizer_of(model).vocabulary
 
 
 def test_names_that_every_object_has_are_words_like_others(tab):
     model = fitted(texts=["constructor film hasownproperty"])
     text = "constructor prototype toString __proto__ valueOf film hasOwnProperty"
     (found,) = ask(tab, model, [{"text": text}])
-    assert found["ids"] == model.encoder.tokenizer.encode(text).ids
+    assert found["ids"] == tokenizer_of(model).encode(text).ids

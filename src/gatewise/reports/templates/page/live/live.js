@@ -76,6 +76,7 @@ class Live {
   type() {
     clearTimeout(this.waiting);
     this.changes.forgetWords();
+    this.section.setAttribute("aria-busy", true);
     this.waiting = setTimeout(() => this.compute(), this.took > QUICK ? PATIENCE : 0);
   }
 
@@ -88,6 +89,7 @@ class Live {
     this.scene.chosen.word = Math.max(0, Math.min(this.scene.chosen.word, this.read.tokens.length - 1));
     this.show();
     this.took = performance.now() - begun;
+    this.section.setAttribute("aria-busy", false);
   }
 
   // The text with the changes as they are.
