@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from attack import Attack
 from attack_files import copy_of, in_json, text_run, trace_file
 from rich.table import Table
@@ -19,7 +20,9 @@ from rich.text import Text
 from gatewise.cli import run
 from gatewise.cli.output import SafeConsole
 from gatewise.memory import Trace
+from gatewise.reports.explorer import Exploration, explore
 from gatewise.reports.html import render
+from gatewise.reports.live import Linear, LiveModel, LivePart, LiveTokenizer
 from gatewise.reports.page import Answer, Curve, FlowCurve, Page, Quality, Variables, Word
 from gatewise.reports.report import report
 from gatewise.tasks.classify.card import model_card
@@ -82,6 +85,18 @@ def page_with(text: str) -> Page:
         answer=Answer(text, text, 0.75, {text: 0.75, text + "2": 0.25}),
         flows=[FlowCurve(text, [1.0, 0.5, 0.25, 0.1, 0.1], None)],
         cautions=[text], limits=[text], facts=[(text, text)], download={text: text, "title": text},
+        live=model_with(text),
+    )  # fmt: skip
+
+
+def model_with(text: str) -> LiveModel:
+    """A model for a page to run whose names, vocabulary and text are `text`."""
+    tokenizer = LiveTokenizer("words", ["<pad>", "<unk>", text], [], np.zeros((0, 3), np.int32), 9, "head")
+    weights = [np.ones(shape, np.float32) for shape in ((8, 1), (8, 2), 8, 8)]
+    return LiveModel(
+        tokenizer, np.ones((3, 1), np.float32), np.zeros(0), None, [LivePart(text, "lstm", False, *weights)] * 2, 1,
+        "last", None, Linear(np.ones((2, 2), np.float32), np.ones(2, np.float32)), [text, text + "2"], 1.0,
+        text, 0, [0.75, 0.25], [0.5],
     )  # fmt: skip
 
 
@@ -110,6 +125,36 @@ def _page(name: str, text: str, what: str, naive: str) -> Attack:
         check_page(render(page_with(made)))
 
     return Attack(f"page of {name}", what, naive, lambda folder: plain() and text, use, None)
+
+
+def _explorer(name: str, text: str, what: str, naive: str) -> Attack:
+    """The same on the explorer's page, where `text` is every name, title, note and fact."""
+
+    def use(made: str) -> None:
+        found, wanted = Elements(explorer_with(made).html), Elements(explorer_with(PLAIN).html)
+        assert found.tags == wanted.tags and found.addresses == wanted.addresses == []
+        for (kind, code), (_, plain_code) in zip(found.scripts, wanted.scripts, strict=True):
+            if kind == "code":
+                assert code == plain_code
+            else:
+                json.loads(code)
+                assert not set("<>&") & set(code)
+        assert not FORBIDDEN.search(explorer_with(made).html.replace("\n", ""))
+
+    return Attack(f"explorer of {name}", what, naive, lambda folder: text, use, None)
+
+
+def explorer_with(text: str) -> Exploration:
+    """The explorer of a recorded call, beside itself and with a corpus."""
+    trace, names = Trace.load(trace_file()), [text] * 5
+    made = explore(
+        trace, trace, labels=names, names=[text, text], title=text, other_row=1, corpus=(trace, [names] * 2)
+    )
+    assert made.corpus is not None
+    return dataclasses.replace(
+        made, sides=[dataclasses.replace(side, note=text) for side in made.sides], facts=[(text, text)],
+        corpus=dataclasses.replace(made.corpus, name=text, ids=[text, text]),
+    )  # fmt: skip
 
 
 def _explanation(name: str, text: str, what: str, naive: str) -> Attack:
@@ -258,6 +303,26 @@ ON_REPORTS = [
         "Elements that lead elsewhere.",
         "Goes there.",
     ),
+    _explorer("script elements", TAG, "A script element as every name.", "Runs it."),
+    _explorer(
+        "the end of a script",
+        "</script><script>alert(1)</script><!--",
+        "It closes the element that the numbers stand in.",
+        "Runs what follows.",
+    ),
+    _explorer(
+        "attributes", '"\' onfocus=alert(1) autofocus x="', "The end of an attribute.", "Runs the handler."
+    ),
+    _explorer(
+        "templates", "{{ 7 * 7 }}${7*7}", "Jinja's and JavaScript's own syntax.", "Renders it a second time."
+    ),
+    _explorer(
+        "control characters",
+        "a\0\x1b[2J\u202e\u2028\ud800b",
+        "Turns of the direction, ends of lines in scripts, half a surrogate pair.",
+        "UnicodeEncodeError, or a text that is turned round.",
+    ),
+    _explorer("a very long word", "x" * 20_000, "A word without a blank.", "A hung layout."),
     _explanation("script elements", TAG, "A script element as label and in the text.", "Runs it."),
     _explanation("attributes", '"><img src=x onerror=alert(1)>', "The end of an attribute.", "Runs it."),
     _explanation(

@@ -29,6 +29,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "explain",
+    "explore",
     "units",
     "faithfulness",
     "inspect",

@@ -1,7 +1,8 @@
 """The tasks and their commands: `gatewise train TASK`, and commands of which a run's task decides what they do.
 
 A task is a package named here, with a function for each of these commands that it has: `train`, `evaluate`, `predict`,
-`explain`, `faithfulness`, `compare`. Each is written as Typer wants it; what takes a run has it as first argument.
+`explain`, `explore`, `faithfulness`, `compare`. Each is written as Typer wants it; what takes a run has it as first
+argument.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ OF_A_RUN = {
     "evaluate": "Measure a run on data that it was not trained on.",
     "predict": "Let a run answer inputs.",
     "explain": "Show why a run answers as it does.",
+    "explore": "Make a page of every gate and state of a run, for two inputs or two runs side by side.",
     "units": "Find the units of a run that track the label.",
     "faithfulness": "Measure whether what a run's explanations point at carries its answers.",
 }

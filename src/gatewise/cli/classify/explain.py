@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gatewise.cli.classify.answers import check_known
-from gatewise.cli.classify.reading import columns_for, read_unlabelled
-from gatewise.cli.given import is_file
+from gatewise.cli.classify.one_input import one_input
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.errors import DataError, UsageError
+from gatewise.errors import UsageError
 from gatewise.files import check_target, new_file
-
-if TYPE_CHECKING:
-    from gatewise.tasks.classify.fitted import FittedClassifier
 
 
 def explain(
@@ -71,7 +65,7 @@ def explain(
     if html is not None:
         check_target(html, overwrite)
     fitted = load_fitted(run, device=device)
-    x, times = _input(fitted, given, row, {"text": text, "id": id})
+    x, times = one_input(fitted, given, row, {"text": text, "id": id})
     others = [load_fitted(other, device=device) for other in beside or []]
     command = shlex.join(["gatewise", *context.obj])
     explanation = explain_one(fitted, x, target, times=times, beside=others, command=command)
@@ -81,31 +75,3 @@ def explain(
         out.notes.print(f"wrote {html}")
     print_explanation(explanation, out.text)
     out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))
-
-
-def _input(
-    fitted: FittedClassifier, given: str, row: str | None, columns: dict[str, str | None]
-) -> tuple[Any, list[Any] | None]:
-    """The text itself, or the one of a file that `row` names; of a numeric sequence also the times of its steps."""
-    from gatewise.data.series import Series
-
-    if row is None and not is_file(given) and not fitted.config.features:
-        check_known(fitted, given)
-        return given, None
-    if row is None:
-        raise UsageError("name the row of the file that is to be explained: --row ID")
-    data = read_unlabelled(given, columns_for(Path(given), fitted.config, columns))
-    if row not in data.ids:
-        raise DataError(f"{data.source}: there is no row with the id {row!r}")
-    place = data.ids.index(row)
-    found = fitted.encoder.inputs(data)[place]
-    if not isinstance(data, Series):
-        check_known(fitted, found)
-        return found, None
-    return found, _moments(data.times[place].tolist()) if data.dates else data.times[place].tolist()
-
-
-def _moments(seconds: list[float]) -> list[Any]:
-    """Seconds since 1970 as times in UTC, or as days where all are midnights."""
-    found = [datetime.fromtimestamp(second, UTC).replace(tzinfo=None) for second in seconds]
-    return [moment.date() for moment in found] if all(second % 86_400 == 0 for second in seconds) else found

@@ -27,11 +27,13 @@ class Corpus:
         name: of the whole, such as that of its file.
         texts: the names of the steps of each text; N in all.
         states: by layer, h of all steps one after the other, [N, P] float32, finite.
+        ids: a name for each text; None: their numbers from 1.
     """
 
     name: str
     texts: Sequence[Sequence[str]]
     states: Mapping[str, Floats]
+    ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         steps = sum(map(len, self.texts))
@@ -64,25 +66,31 @@ def corpus_of(given: Any, at: str | None = None, name: str = "corpus") -> Corpus
         raise UsageError(
             "corpus takes (trace, labels), or a list of such pairs; labels: a list of names for each row"
         )
-    return joined(((by_name(one_call(trace, None, at)[0]), labels) for trace, labels in pairs), name)
+    return joined(((by_name(one_call(trace, None, at)[0]), labels, None) for trace, labels in pairs), name)
 
 
-def joined(parts: Iterable[tuple[Mapping[str, LayerTrace], Sequence[Sequence[str]]]], name: str) -> Corpus:
-    """A corpus of batches: the layers of each by name, and for each of its rows the names of the steps.
+Part = tuple[Mapping[str, LayerTrace], Sequence[Sequence[str]], Sequence[str] | None]
+"""A batch: its layers by name, for each row the names of its steps, and an id for each row or None."""
+
+
+def joined(parts: Iterable[Part], name: str) -> Corpus:
+    """A corpus of batches, all of which have ids or none.
 
     Raises:
         UsageError: another number of texts than rows, or of names than steps; batches of other layers.
     """
     texts: list[list[str]] = []
+    ids: list[str] = []
     states: dict[str, list[NDArray[np.float32]]] = {}
-    for layers, labels in parts:
+    for layers, labels, own in parts:
         if states and states.keys() != layers.keys():
             raise UsageError(f"corpus: one batch has {', '.join(states)}, and another {', '.join(layers)}")
         texts += _texts(next(iter(layers.values())), labels)
+        ids += own or []
         for place, lt in layers.items():
             rows = zip(lt.h.detach().cpu().float().unbind(1), lt.full_lengths().tolist(), strict=True)
             states.setdefault(place, []).extend(h[:steps].numpy() for h, steps in rows)
-    return Corpus(name, texts, {place: np.concatenate(rows) for place, rows in states.items()})
+    return Corpus(name, texts, {place: np.concatenate(rows) for place, rows in states.items()}, ids or None)
 
 
 def _texts(lt: LayerTrace, labels: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -55,6 +55,7 @@ def _corpus(corpus: Corpus, arrays: dict[str, str]) -> dict[str, Any]:
     return {
         "name": printable(corpus.name),
         "texts": [[printable(name) for name in names] for names in corpus.texts],
+        "ids": [printable(str(name)) for name in corpus.ids or range(1, len(corpus.texts) + 1)],
         "states": {
             name: _array(_turned(quantised(states)), f"corpus-{k}", arrays)
             for k, (name, states) in enumerate(corpus.states.items())

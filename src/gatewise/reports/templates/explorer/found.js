@@ -111,7 +111,7 @@ function hitElement(place, { step, value }, inside) {
   words.append(...surroundings(names, own, own));
   const where = document.createElement("span");
   where.className = "at";
-  where.textContent = place === "corpus" ? `text ${text + 1}, ${explorer.unit} ${own + 1}` : `${explorer.unit} ${own + 1}`;
+  where.textContent = place === "corpus" ? `text ${shortened(explorer.corpus.ids[text], 40)}, ${explorer.unit} ${own + 1}` : `${explorer.unit} ${own + 1}`;
   if (place !== "corpus") {
     words.type = "button";
     words.addEventListener("click", () => goTo(maps[place], own));
