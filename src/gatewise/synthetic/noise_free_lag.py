@@ -43,11 +43,11 @@ def irregular(count: int, p: int, *, generator: torch.Generator) -> Sequences:
     return _short(torch.randint(p - 1, (p - 1, count), generator=generator), p, generator)
 
 
-def long(count: int, q: int, p: int, *, generator: torch.Generator) -> Sequences:
+def long(count: int, q: int, p: int, *, generator: torch.Generator, one_hot: bool = True) -> Sequences:
     """`count` sequences of task 2c: the lag is q + 1 or more, and p symbols distract from it.
 
-    Returns: x [T, count, p + 4] float32, one-hot (a1 … ap, e, b, x, y), with T the longest of the lengths, each
-        q + 3 or more; targets [count] int64, 0 for x.
+    Returns: x [T, count, p + 4] float32, one-hot (a1 … ap, e, b, x, y), or the symbols [T, count] int64 themselves, any
+        beyond a length; T is the longest of the lengths, each q + 3 or more; targets [count] int64, 0 for x.
 
     Raises:
         UsageError: q or p below 1.
@@ -62,7 +62,7 @@ def long(count: int, q: int, p: int, *, generator: torch.Generator) -> Sequences
     symbols[0] = b
     symbols[1] = x + targets
     symbols[lengths - 1, torch.arange(count)] = e
-    return Sequences(shown(symbols, p + 4, lengths), lengths, targets)
+    return Sequences(shown(symbols, p + 4, lengths) if one_hot else symbols, lengths, targets)
 
 
 def _short(filling: Tensor, p: int, generator: torch.Generator) -> Sequences:

@@ -60,6 +60,7 @@ class Experiment:
             and are then not counted among the sequences to success.
         window: steps of a window of endless streams, 0 for sequences. A window counts as a sequence then, and a
             trial succeeds only when no window of the test is wrong.
+        lookup: whether `draw` gives symbols, which the network takes in place of one-hot inputs.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Experiment:
     clip: float = 1.0
     apart: bool = False
     window: int = 0
+    lookup: bool = False
 
     def options(self) -> dict[str, float]:
         """What a trial's result depends on, besides task, cell and seed."""
@@ -127,8 +129,8 @@ def _long(q: int, p: int, sequences: int, **training: float) -> Experiment:
     reported = Reported(LSTM_1997, "table 3", sequences, 1.0)
     return Experiment(
         f"lag-{q}", f"long lag (2c), q = {q:,}, p = {p:,}", reported,
-        partial(noise_free_lag.long, q=q, p=p), ClassAtEnd(0.2), p + 4, 2,
-        horizon=q + 14, recent=10_000, apart=True, **training,  # type: ignore[arg-type]
+        partial(noise_free_lag.long, q=q, p=p, one_hot=False), ClassAtEnd(0.2), p + 4, 2,
+        horizon=q + 14, recent=10_000, apart=True, lookup=True, **training,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

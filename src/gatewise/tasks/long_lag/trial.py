@@ -105,7 +105,12 @@ def run_trial(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = Reader(
-            cell, experiment.inputs, experiment.hidden_size, experiment.outputs, horizon=experiment.horizon
+            cell,
+            experiment.inputs,
+            experiment.hidden_size,
+            experiment.outputs,
+            horizon=experiment.horizon,
+            lookup=experiment.lookup,
         ).to(device)
     watch = Watch(experiment)
 
@@ -134,7 +139,7 @@ def run_trial(
         experiment.tested,
         error,
         stopped,
-        sum(p.numel() for p in model.parameters()),
+        sum(p.numel() for p in model.parameters() if p.requires_grad),
         time.monotonic() - begun,
         watch.curve,
         experiment.options(),
