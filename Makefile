@@ -7,7 +7,11 @@ NATIVE := native/CMakeLists.txt $(wildcard native/src/*)
 # By the environment, because the tools of the build are to be the pinned ones too; newer pips read the second name there.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo install test test-all sanitize lint bench format clean
+# Models of other packages have an environment of their own, so that theirs and the project's cannot disturb each other.
+THIRD_PARTY := .venv-third-party
+THIRD_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(THIRD_PARTY)/bin/python -m pip install --quiet
+
+.PHONY: demo install test test-all test-third-party sanitize lint bench format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt $(NATIVE)
@@ -31,6 +35,19 @@ test: $(STAMP)
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m ""
 
+$(THIRD_PARTY)/.installed: tests/third_party/requirements.txt pyproject.toml constraints.txt $(NATIVE)
+	test -x $(THIRD_PARTY)/bin/python || $(PYTHON) -m venv $(THIRD_PARTY)
+	$(THIRD_INSTALL) torch
+	$(THIRD_INSTALL) --requirement tests/third_party/requirements.txt pytest pytest-timeout playwright
+	$(THIRD_INSTALL) --editable . --config-settings=build-dir=build/third-party/{wheel_tag}
+	$(THIRD_PARTY)/bin/python tests/third_party/check_torch.py
+	touch $@
+
+# Recording, reports and attribution on the models of other packages, and captum beside ours.
+test-third-party: $(THIRD_PARTY)/.installed
+	OMP_NUM_THREADS=1 $(THIRD_PARTY)/bin/python -m pytest -W default --timeout 600 tests/third_party \
+	  tests/memory/test_attribution.py::test_integrated_gradients_are_captums
+
 # The native kernels without Python, under the address and the undefined behaviour sanitizer; needs CMake.
 sanitize:
 	cmake -S native -B build/sanitize -DGATEWISE_SANITIZE=address,undefined
@@ -52,4 +69,4 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf build dist $(VENV)
+	rm -rf build dist $(VENV) $(THIRD_PARTY)

@@ -43,7 +43,8 @@ def _watch_inner(
         inner[0] += 1
         if before is not None:
             before(self, args)
-        result = super(probe, self).forward(*args, **kwargs)
+        outward: Any = super(probe, self)
+        result = outward.forward(*args, **kwargs)
         changed = after(self, args, kwargs, result)
         return result if changed is None else changed
 
