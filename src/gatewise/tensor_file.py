@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -54,3 +55,14 @@ def _check_header(path: Path, most: int) -> None:
         raise RunError(
             f"{path}: not a readable safetensors file (its header claims {size:,} bytes; {most:,} at most are read)"
         )
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, contiguous, and none in another's memory (tied weights), which safetensors refuses."""
+    taken, apart = set(), {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return apart

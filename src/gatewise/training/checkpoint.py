@@ -24,6 +24,7 @@ from torch import Tensor
 
 import gatewise
 from gatewise.errors import RunError, UsageError
+from gatewise.tensor_file import apart
 from gatewise.training.config import check_format
 from gatewise.training.optimizer_state import pack_optimizer, unpack_optimizer
 
@@ -179,7 +180,7 @@ def _write(partial: Path, checkpoint: Checkpoint, texts: Mapping[str, bytes]) ->
     for group, tensors in checkpoint.tensors.items():
         path = partial / f"{group}{TENSORS}"
         try:
-            safetensors.torch.save_file(_apart(tensors), path)
+            safetensors.torch.save_file(apart(tensors), path)
         except KeyError as error:
             raise UsageError(
                 f"a checkpoint's group {group!r} holds a tensor of {error}, which safetensors lacks"
@@ -205,17 +206,6 @@ def _write(partial: Path, checkpoint: Checkpoint, texts: Mapping[str, bytes]) ->
         stream.flush()
         os.fsync(stream.fileno())
     _sync(partial)
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, contiguous, and none in another's memory, which safetensors refuses."""
-    taken, apart = set(), {}
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        memory = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone() if memory in taken else tensor
-        taken.add(memory)
-    return apart
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gatewise.errors import RunError
 from gatewise.files import is_folder, parse_json, read_json, read_text
-from gatewise.tensor_file import read_tensors
+from gatewise.tensor_file import apart, read_tensors
 from gatewise.training.config import check_format, read_toml
 
 CONFIG, WEIGHTS, LABELS, METRICS, LOG, CARD = (
@@ -96,8 +96,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Every tensor of the model's state, on the CPU, as safetensors."""
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, path)
+    """Every tensor of the model's state, on the CPU, as safetensors; tied ones under each of their names."""
+    save_file(apart(model.state_dict()), path)
 
 
 @dataclass(frozen=True)

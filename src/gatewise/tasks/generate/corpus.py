@@ -196,9 +196,10 @@ def _read(path: Path, most: int, raw: bool) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     if len(content) > most:
         raise DataError(f"{path}: with it the text has more than {MOST_BYTES:,} bytes, which is too long")
+    content = content if raw else decode(content, str(path), drop_mark=True).encode()
     if not content:
         raise DataError(f"{path}: the file is empty")
-    return content if raw else decode(content, str(path), drop_mark=True).encode()
+    return content
 
 
 def _part(documents: Sequence[Document], source: str) -> Part:

@@ -31,7 +31,7 @@ class LanguageModel(nn.Module):
         config: sizes, cell and regularisers.
         vocabulary: number of tokens V.
 
-    Call: `logits, state = model(ids, state=None)`; logits [T, B, V] float32 of the token that follows each of ids
+    Call: `logits, state = model(ids, state=None)`; logits [T, B, V] of the token that follows each of ids
         [T, B]. With `targets` [T, B] instead `(nll, penalty), state`: both sums over the tokens, in nats, scalars.
 
     With `tie` the output reads the embedding's own matrix: there is one parameter, `embedding`.
@@ -60,7 +60,7 @@ class LanguageModel(nn.Module):
         h, dropped, state = self.hidden(ids, state)
         rows = dropped.flatten(0, 1)  # [T·B, H]
         if targets is None:
-            logits = torch.addmm(self.output_bias, rows.float(), self.decoder.t())
+            logits = torch.addmm(self.output_bias, rows.to(self.decoder.dtype), self.decoder.t())
             return logits.view(*ids.shape, self.vocabulary), state
         nll = nll_sum(rows, self.decoder, self.output_bias, targets.flatten())
         return (nll, self.penalty(h, dropped)), state
@@ -93,7 +93,7 @@ class LanguageModel(nn.Module):
 
     def penalty(self, h: Tensor, dropped: Tensor) -> Tensor:
         """AR of the dropped output plus TAR of the whole one, in training."""
-        total = h.new_zeros((), dtype=torch.float32)
+        total = h.new_zeros(())
         if self.training and self.config.ar:
             total = total + activation(dropped, self.config.ar)
         if self.training and self.config.tar:

@@ -18,10 +18,10 @@ ON_CUDA = 32
 
 
 def nll_sum(h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """-Σ log softmax(h Wᵀ + b)[target], in nats; float32 scalar, with gradients of h, weight and bias.
+    """-Σ log softmax(h Wᵀ + b)[target], in nats; a scalar with gradients of h, weight and bias.
 
     The logits are computed in the dtype of h and stay in one buffer, in which they become their own gradient; the
-    softmax is taken in float32.
+    softmax is taken in float32 (of float64 in float64), and so is the sum.
 
     Args:
         h: [N, H]. weight: [V, H] and bias: [V], cast to the dtype of h. targets: [N], in 0..V-1.
@@ -58,7 +58,7 @@ class _NllSum(Function):
         minus = logits.new_full((len(targets), 1), -1.0)
         logits.scatter_add_(1, targets.unsqueeze(1), minus)
         ctx.save_for_backward(h, weight, logits)
-        return torch.cat(losses).sum() if losses else h.new_zeros((), dtype=torch.float32)
+        return torch.cat(losses).sum()
 
     @staticmethod
     @once_differentiable
@@ -70,13 +70,13 @@ class _NllSum(Function):
         need_h, need_weight, need_bias, _ = ctx.needs_input_grad
         dh = (dlogits @ weight) * scale if need_h else None
         dweight = dlogits.t() @ (h * scale) if need_weight else None
-        dbias = dlogits.sum(0, dtype=torch.float32).to(h.dtype) * scale if need_bias else None
+        dbias = dlogits.sum(0) * scale if need_bias else None
         return dh, dweight, dbias, None
 
 
 def _losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses [n] and log-probabilities [n, V], float32."""
-    log_p = torch.log_softmax(logits, -1, dtype=torch.float32)
+    """Losses [n] and log-probabilities [n, V], float32 (float64 of float64)."""
+    log_p = torch.log_softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
     return -log_p.gather(1, targets.unsqueeze(1)).squeeze(1), log_p
 
 

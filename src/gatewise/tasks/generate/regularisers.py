@@ -16,7 +16,7 @@ def drop(x: Tensor, p: float) -> Tensor:
     if not x.is_cpu:
         return F.dropout(x, p)
     flat = x.flatten(0, -2)
-    return (flat * dropout_mask(p, _seed(), flat.detach().float())).view(x.shape)
+    return (flat * dropout_mask(p, _seed(), _wide(flat.detach()))).view(x.shape)
 
 
 def drop_locked(x: Tensor, p: float) -> Tensor:
@@ -34,19 +34,23 @@ def drop_embeddings(rows: Tensor, ids: Tensor, p: float, vocabulary: int) -> Ten
 
 def activation(h: Tensor, alpha: float) -> Tensor:
     """AR, α·mean(h²) for each token of h [T, B, H], summed over the tokens."""
-    return alpha * h.float().square().mean(-1).sum()
+    return alpha * _wide(h).square().mean(-1).sum()
 
 
 def temporal_activation(h: Tensor, beta: float) -> Tensor:
     """TAR, β·mean((h_t - h_{t-1})²) over h [T, B, H], times the number of tokens; 0 for a single step."""
     if len(h) < 2:
         return h.new_zeros(())
-    return beta * (h[1:] - h[:-1]).float().square().mean() * (h.shape[0] * h.shape[1])
+    return beta * _wide(h[1:] - h[:-1]).square().mean() * (h.shape[0] * h.shape[1])
+
+
+def _wide(h: Tensor) -> Tensor:
+    return h.to(torch.promote_types(h.dtype, torch.float32))
 
 
 def _kept(p: float, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """A mask that torch's generator draws: 0 with probability p, else 1 / (1 - p)."""
-    return (torch.rand(shape, device=device) >= p).float() / (1 - p)
+    return (torch.rand(shape, device=device) >= p) / (1 - p)
 
 
 def _seed() -> Tensor:

@@ -46,7 +46,9 @@ class RandomStreams(Sequence[RatedWindow]):
         short = torch.rand(number, generator=generator) < SHORT_SHARE
         drawn = torch.randn(number, generator=generator) * SPREAD + torch.where(short, steps / 2, steps)
         lengths = drawn.clamp(min=min(LEAST, steps)).double()
-        ends = (lengths.cumsum(0) * (total / lengths.sum())).round().long()
+        # One token each, and the rest of them in proportion to what was drawn.
+        spare = ((lengths - 1).cumsum(0) * ((total - number) / (lengths - 1).sum().clamp(min=1e-9))).round()
+        ends = spare.long() + torch.arange(1, number + 1)
         self.ends = [0, *ends.tolist()]
 
     def __len__(self) -> int:
