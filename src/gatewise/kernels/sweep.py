@@ -70,6 +70,16 @@ def _add(total: Tensor, part: Tensor | None, t: int, rows: int) -> Tensor:
     return total if part is None else total.add_(part[t, :rows])
 
 
+def _less_square(s: Tensor, out: Tensor) -> Tensor:
+    """s (1 - s), the derivative of σ by its pre-activation, with no cancellation where s is near 1."""
+    return torch.sub(s.new_ones(()), s, out=out).mul_(s)
+
+
+def _one_less_square(s: Tensor, out: Tensor) -> Tensor:
+    """1 - s², the derivative of tanh."""
+    return torch.sub(s.new_ones(()), torch.mul(s, s, out=out), out=out)
+
+
 def _sweep_lstm(
     run: _Run, grads: OutputGrads, dh: Tensor, dc: Tensor, dc_seq: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -80,9 +90,13 @@ def _sweep_lstm(
     assert run.c_seq is not None and run.c_prev is not None
     i, f, g, o = run.gates.chunk(4, dim=-1)  # each [T, B, H]
     tanh_c = run.c_seq.tanh()
-    from_read = torch.stack((tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c)), dim=2)  # [T, B, 2, H]
-    from_c = torch.stack((g * i * (1 - i), run.c_prev * f * (1 - f), i * (1 - g * g)), dim=2)  # [T, B, 3, H]
     T, B, H = tanh_c.shape
+    from_read, from_c = tanh_c.new_empty(T, B, 2, H), tanh_c.new_empty(T, B, 3, H)
+    _less_square(o, out=from_read[:, :, 0]).mul_(tanh_c)  # by a_o
+    _one_less_square(tanh_c, out=from_read[:, :, 1]).mul_(o)  # by c, through h
+    _less_square(i, out=from_c[:, :, 0]).mul_(g)  # by a_i
+    _less_square(f, out=from_c[:, :, 1]).mul_(run.c_prev)  # by a_f
+    _one_less_square(g, out=from_c[:, :, 2]).mul_(i)  # by a_g
     da = run.gates.new_zeros(T, B, 4, H)
     dh_seq = dh.new_zeros(T, *dh.shape)
     w_hh, w_hr = run.weights.w_hh, run.weights.w_hr
@@ -103,7 +117,7 @@ def _sweep_lstm(
 def _sweep_gru(
     run: _Run, grads: OutputGrads, dh: Tensor, dh_seq: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """dL/da [T, B, 3H] at the input's side and at the recurrent side (they differ by r in the rows of n).
+    """dL/da [T, B, 3, H] at the recurrent side, and what the rows of n are at the input's side (without r), [T, B, H].
 
     dL/dh is written into dh_seq [T, B, H] where one is given (zeros); so in the sweeps below.
     """
@@ -111,10 +125,12 @@ def _sweep_gru(
     T, B, H = r.shape
     b_n = None if run.weights.b_hh is None else run.weights.b_hh[2 * H :]
     u_n = torch.nn.functional.linear(run.h_prev, run.weights.w_hh[2 * H :], b_n)  # [T, B, H]
-    k_n = (1 - z) * (1 - n * n)
-    coefficients = torch.stack(  # [T, B, 3, H]: da = coefficient * dh, recurrent side
-        (k_n * u_n * r * (1 - r), (run.h_prev - n) * z * (1 - z), k_n * r), dim=2
-    )
+    k_n = _one_less_square(n, out=torch.empty_like(n)).mul_(1 - z)
+    coefficients = z.new_empty(T, B, 3, H)  # da = coefficient * dh, recurrent side
+    of_r, of_z, of_n = coefficients.unbind(2)
+    torch.mul(k_n, r, out=of_n)
+    _less_square(r, out=of_r).mul_(k_n).mul_(u_n)
+    _less_square(z, out=of_z).mul_(run.h_prev - n)
     da_h = run.gates.new_zeros(T, B, 3, H)
     da_n = run.gates.new_zeros(T, B, H)
     for t, rows in run.steps_back():
@@ -124,7 +140,12 @@ def _sweep_gru(
         torch.mul(coefficients[t, :rows], dh_t[:, None], out=da_h[t, :rows])
         torch.mul(k_n[t, :rows], dh_t, out=da_n[t, :rows])
         dh[:rows] = torch.addmm(dh_t * z[t, :rows], da_h[t, :rows].flatten(1), run.weights.w_hh)
-    return torch.cat((da_h[:, :, :2].flatten(2), da_n), dim=-1), da_h.flatten(2)
+    return da_h, da_n
+
+
+def _at_input(da_h: Tensor, da_n: Tensor) -> Tensor:
+    """dL/da [T, B, 3H] of a GRU at the input's side."""
+    return torch.cat((da_h[:, :, :2].flatten(2), da_n), dim=-1)
 
 
 def _sweep_gru_reset_before(run: _Run, grads: OutputGrads, dh: Tensor, dh_seq: Tensor) -> Tensor:
@@ -253,7 +274,8 @@ def _sweep(
         da, dh_seq = _sweep_lstm(run, grads, dh, dc)
         return da, da, dh_seq
     if cell == "gru":
-        return *_sweep_gru(run, grads, dh), None
+        da_h, da_n = _sweep_gru(run, grads, dh)
+        return _at_input(da_h, da_n), da_h.flatten(2), None
     da = _sweep_rnn(run, grads, dh, relu=cell == "rnn_relu")
     return da, da, None
 
@@ -300,7 +322,8 @@ def state_gradients(
     if dc is not None:
         da, dh_seq = _sweep_lstm(run, out, dh, dc, dc_seq)
     elif cell == "gru":
-        da, _ = _sweep_gru(run, out, dh, dh_seq)
+        da_h, da_n = _sweep_gru(run, out, dh, dh_seq)
+        da = _at_input(da_h, da_n) if need_x else da_h
     elif cell == "gru_reset_before":
         da = _sweep_gru_reset_before(run, out, dh, dh_seq)
     else:

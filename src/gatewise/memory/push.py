@@ -170,7 +170,7 @@ def _reading_weights(lt: LayerTrace, weights: Tensor | None) -> Tensor:
 def _tanh_ratio(c: Tensor) -> Tensor:
     """tanh(c)/c, and 1 at 0; in a graph by its series near 0, for there the quotient's gradient cancels."""
     if not c.requires_grad:
-        return (c.tanh() / c).masked_fill_(c == 0, 1)
+        return c.tanh().div_(c).masked_fill_(c == 0, 1)
     near = c.abs() < 1e-4  # the next term of the series, 2c⁴/15, is below the float64 rounding there
     safe = torch.where(near, 1.0, c)
     return torch.where(near, 1 - c * c / 3, torch.tanh(safe) / safe)
