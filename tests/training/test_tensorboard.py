@@ -53,6 +53,7 @@ def test_steps_and_rows_become_scalars_from_the_first_step_on(tmp_path, monkeypa
     assert not WRITERS
     report.step(tick(8))
     report.epoch(ROW)
+    report.figures(8, {"recurrent.0/reach": 12.0})
     report.close()
     (said,) = WRITERS
     assert said == [
@@ -62,6 +63,7 @@ def test_steps_and_rows_become_scalars_from_the_first_step_on(tmp_path, monkeypa
         ("loss", 0.75, 8),
         ("validation/accuracy", 0.5, 8),
         "flush",
+        ("recurrent.0/reach", 12.0, 8),
         "close",
     ]
 
