@@ -8,7 +8,7 @@ let sorting = 0; // counts the orders, so that no picture of an older one is sho
 
 class SideMap {
   constructor(host, k) {
-    Object.assign(this, { host, k, side: explorer.sides[k], order: null, shown: null });
+    Object.assign(this, { host, k, side: explorer.sides[k], order: null, shown: null, paintedLives: "" });
     const find = (name) => host.querySelector(name);
     this.still = find(".still");
     this.moving = find(".moving");
@@ -79,12 +79,17 @@ class SideMap {
     paintNames(this.names, scroll, this.side.short, scroll.width);
   }
 
-  // No bars for a plain RNN, nor for a projected h, whose rows are no units of the memory.
+  // No bars for a plain RNN, nor for a projected h, whose rows are no units of the memory. Drawn anew where the rows are
+  // others, or scrolled.
   paintLives() {
+    const { scroll, order } = this;
+    const state = [sorting, scroll.top, scroll.tall, scroll.height, LIVES_WIDTH(), this.layer.name, order.length].join();
+    if (state === this.paintedLives) return;
+    this.paintedLives = state;
     const { lives } = this.layer;
     const most = longest(lives);
-    const hasBars = lives.length === this.order.length && most > 0;
-    paintLives(this.livesCanvas, this.scroll, hasBars ? lives : [], this.order, LIVES_WIDTH(), most);
+    const hasBars = lives.length === order.length && most > 0;
+    paintLives(this.livesCanvas, scroll, hasBars ? lives : [], order, LIVES_WIDTH(), most);
     this.host.querySelector(".corner").textContent = hasBars ? `τ to ${plain(most, most < 10 ? 1 : 0)}` : "";
   }
 

@@ -49,8 +49,8 @@ function dragging(map, area, allowed) {
   area.addEventListener("pointermove", (event) => {
     if (start === null) return;
     const x = at(event);
-    if (x < 0) map.scroll.host.scrollLeft += x;
-    if (x > map.scroll.width) map.scroll.host.scrollLeft += x - map.scroll.width;
+    if (x < 0) map.scroll.moveTo(map.scroll.left + x);
+    if (x > map.scroll.width) map.scroll.moveTo(map.scroll.left + x - map.scroll.width);
     const step = map.scroll.stepAt(Math.max(0, Math.min(map.scroll.width - 1, x)));
     if (chosen.range.from !== Math.min(start, step) || chosen.range.to !== Math.max(start, step)) mark(map, start, step);
   });

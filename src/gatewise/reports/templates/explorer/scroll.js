@@ -7,16 +7,19 @@ const START_HEIGHT = 320; // few units are drawn this high, if that makes no row
 
 class Scroll {
   constructor(host, steps) {
-    Object.assign(this, { host, steps, rows: 1, wide: 1, tall: 1, factor: 1, isWhole: true, width: 0, height: 0 });
+    Object.assign(this, { host, steps, rows: 1, wide: 1, tall: 1, factor: 1, isWhole: true, width: 0, height: 0, left: 0, top: 0 });
     this.room = host.querySelector(".room");
   }
 
-  get left() {
-    return this.host.scrollLeft;
+  // Where the host is scrolled to, asked for once: each time the browser may have to lay out the page.
+  sync() {
+    Object.assign(this, { left: this.host.scrollLeft, top: this.host.scrollTop });
   }
 
-  get top() {
-    return this.host.scrollTop;
+  moveTo(left, top = this.top) {
+    if (Math.abs(left - this.left) > 0.5) this.host.scrollLeft = left;
+    if (Math.abs(top - this.top) > 0.5) this.host.scrollTop = top;
+    this.sync();
   }
 
   // Bring the sizes up to the room that there is, and to as many steps as the longer side has where both go together.
@@ -32,6 +35,7 @@ class Scroll {
     this.host.style.height = `${this.height + this.host.offsetHeight - this.host.clientHeight}px`;
     this.room.style.width = `${this.isWhole ? this.width : Math.round(this.wide * steps)}px`;
     this.room.style.height = `${inside}px`;
+    this.sync();
   }
 
   // Widen a step by a factor around the point x of the window; a factor of 0 shows the whole text.
@@ -41,14 +45,13 @@ class Scroll {
     this.wide = Math.max(least, Math.min(Math.max(WIDEST, least), this.wide * factor));
     this.isWhole = this.wide === least;
     this.fit(this.span);
-    this.host.scrollLeft = step * this.wide - x;
+    this.moveTo(step * this.wide - x);
   }
 
   follow(other) {
     Object.assign(this, { wide: other.wide, isWhole: other.isWhole });
     this.fit(this.span);
-    this.host.scrollLeft = other.left;
-    this.host.scrollTop = other.top;
+    this.moveTo(other.left, other.top);
   }
 
   stepAt(x) {
@@ -70,9 +73,11 @@ class Scroll {
   // Scroll as little as shows a step, and a row.
   show(step, row) {
     const [x, y] = [this.x(step), this.y(row)];
-    if (x < 0) this.host.scrollLeft += x - this.width / 4;
-    else if (x + this.wide > this.width) this.host.scrollLeft += x + this.wide - 0.75 * this.width;
-    if (y < 0) this.host.scrollTop += y;
-    else if (y + this.tall > this.height) this.host.scrollTop += y + this.tall - this.height;
+    let { left, top } = this;
+    if (x < 0) left += x - this.width / 4;
+    else if (x + this.wide > this.width) left += x + this.wide - 0.75 * this.width;
+    if (y < 0) top += y;
+    else if (y + this.tall > this.height) top += y + this.tall - this.height;
+    this.moveTo(left, top);
   }
 }

@@ -13,13 +13,8 @@ for (const name of ["together", "aligned"]) {
 for (const map of maps) {
   const { host } = map.scroll;
   host.addEventListener("scroll", () => {
-    if (chosen.together) {
-      for (const other of maps) {
-        if (other === map) continue;
-        if (Math.abs(other.scroll.left - host.scrollLeft) > 0.5) other.scroll.host.scrollLeft = host.scrollLeft;
-        if (Math.abs(other.scroll.top - host.scrollTop) > 0.5) other.scroll.host.scrollTop = host.scrollTop;
-      }
-    }
+    map.scroll.sync();
+    if (chosen.together) for (const other of maps) if (other !== map) other.scroll.moveTo(map.scroll.left, map.scroll.top);
     ask("still");
   }, { passive: true });
   host.addEventListener("wheel", (event) => {
