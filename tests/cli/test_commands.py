@@ -392,6 +392,8 @@ def test_version_and_help(gatewise):
         "evaluate",
         "predict",
         "explain",
+        "explore",
+        "units",
         "faithfulness",
         "inspect",
         "compare",
