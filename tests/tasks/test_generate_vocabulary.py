@@ -42,14 +42,14 @@ def test_words_are_numbered_by_frequency_and_lines_end():
     vocabulary = train_vocabulary(b"b a b\nc  a b\n", "words", 10)
     assert vocabulary.words == ["<unk>", "<eos>", "b", "a", "c"]
     assert vocabulary.encode(b"a b\nd c\n").tolist() == [3, 2, 1, 0, 4, 1]
-    assert vocabulary.encode(b"a b\nd c").tolist() == [3, 2, 1, 0, 4, 1]
+    assert vocabulary.encode(b"\na b\nd c").tolist() == [1, 3, 2, 1, 0, 4]
     assert vocabulary.decode([3, 2, 1, 0, 4, 1]) == "a b\n<unk> c\n"
 
 
 def test_a_text_may_bring_its_own_unknown_word():
     """As Penn Treebank does: it is the one that stands for words out of the vocabulary."""
     vocabulary = train_vocabulary(b"a <unk> a\n", "words", 10)
-    assert vocabulary.words == ["<unk>", "<eos>", "a"] and vocabulary.encode(b"<unk> z").tolist() == [0, 0, 1]
+    assert vocabulary.words == ["<unk>", "<eos>", "a"] and vocabulary.encode(b"<unk> z").tolist() == [0, 0]
 
 
 def test_rare_words_are_left_out():

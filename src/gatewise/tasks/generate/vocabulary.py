@@ -115,7 +115,7 @@ class Bytes(Vocabulary):
 
 
 class Words(Vocabulary):
-    """What stands between blanks, case kept; each line ends with `<eos>`. Runs of blanks are not kept.
+    """What stands between blanks, case kept; a line's end is `<eos>`. Runs of blanks are not kept.
 
     Args:
         words: the first two are `<unk>` and `<eos>`.
@@ -140,8 +140,8 @@ class Words(Vocabulary):
 
     @staticmethod
     def cut(content: bytes) -> list[str]:
-        lines = content.decode().removesuffix("\n").split("\n")
-        return [word for line in lines for word in (*line.split(), END_OF_LINE)]
+        *lines, rest = content.decode().split("\n")
+        return [word for line in lines for word in (*line.split(), END_OF_LINE)] + rest.split()
 
     @property
     def size(self) -> int:
