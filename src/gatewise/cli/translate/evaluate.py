@@ -10,8 +10,8 @@ import typer
 
 from gatewise.cli.options import Device, RunFolder
 from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
 from gatewise.cli.translate.figures import print_figures
-from gatewise.cli.translate.searching import Beams, CoveragePenalty, LengthPenalty, searching
 from gatewise.cli.translate.train import describe
 from gatewise.files import new_file
 

@@ -10,7 +10,7 @@ import typer
 from gatewise.cli.given import is_file, standard_input
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.cli.translate.searching import Beams, CoveragePenalty, LengthPenalty, searching
+from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
 from gatewise.errors import DataError, UsageError
 from gatewise.files import check_target, new_file
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.batches import pad_ids
 from gatewise.data.pairs import Pairs
 from gatewise.data.tokenizer import Tokenizer
+from gatewise.decoding.targets import Ids, begin_of, begun_and_ended, end_of
 from gatewise.tasks.translate.config import TranslateConfig
-
-Ids = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,13 @@ class PairEncoder:
 
     @property
     def begin(self) -> int:
-        """The token before a target's first; no text can hold it, for it and `end` lie beyond the vocabulary."""
-        return self.target.vocab_size
+        """The token before a target's first."""
+        return begin_of(self.target)
 
     @property
     def end(self) -> int:
         """The token after a target's last one."""
-        return self.target.vocab_size + 1
+        return end_of(self.target)
 
     def sources(self, texts: Sequence[str]) -> list[Ids]:
         """Sources as numbers, cut to `max_length`."""
@@ -89,7 +86,4 @@ class Batch:
 
 def collate(sources: Sequence[Ids], targets: Sequence[Ids], encoder: PairEncoder) -> Batch:
     """Numbers of some pairs as a batch."""
-    begin, end = np.array([[encoder.begin], [encoder.end]], np.int32)
-    inputs, lengths = pad_ids([np.concatenate((begin, ids)) for ids in targets])
-    wanted, _ = pad_ids([np.concatenate((ids, end)) for ids in targets])
-    return Batch(*pad_ids(sources), inputs, wanted, lengths)
+    return Batch(*pad_ids(sources), *begun_and_ended(targets, encoder.begin, encoder.end))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,19 +10,20 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from gatewise.data.batches import bucketed_batches, pad_ids
 from gatewise.data.pairs import Pairs
 from gatewise.data.tokenizer import PAD_ID, UNK_ID, Tokenizer
-from gatewise.decoding.beam_search import Hypothesis, Search, beam_search
-from gatewise.decoding.decoder import Decoding
+from gatewise.decoding.beam_search import Hypothesis, Search
+from gatewise.decoding.scoring import INSTALL, is_installed, scores
+from gatewise.decoding.searching import search_decoder
+from gatewise.decoding.targets import Ids, token_sums
+from gatewise.decoding.targets import token_figures as figures_of
 from gatewise.errors import RunError, UsageError
 from gatewise.tasks.translate.card import model_card
 from gatewise.tasks.translate.config import TASK, TranslateConfig
-from gatewise.tasks.translate.encode import Ids, PairEncoder, collate
+from gatewise.tasks.translate.encode import PairEncoder, collate
 from gatewise.tasks.translate.model import Translator
-from gatewise.tasks.translate.scoring import INSTALL, is_installed, scores
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
@@ -104,14 +104,8 @@ class FittedTranslator:
         """Figures on pairs: `loss` (nats a token, end included), `perplexity`, `accuracy` of the next token, and of the
         searched targets `bleu` and `chrf` with their signatures where sacrebleu is installed."""
         sources, targets = self.encoder.sources(data.sources), self.encoder.targets(data.targets)
-        loss, right, tokens = token_figures(self.network, self.encoder, sources, targets)
-        figures: dict[str, Any] = {
-            "examples": len(data),
-            "tokens": int(tokens),
-            "loss": loss / tokens,
-            "perplexity": math.exp(min(loss / tokens, 700)),
-            "accuracy": right / tokens,
-        }
+        sums = token_figures(self.network, self.encoder, sources, targets)
+        figures: dict[str, Any] = {"examples": len(data)} | figures_of(*sums)
         notes = list(data.notes)
         if is_installed():
             figures |= scores([one.text for one in self.translate(data.sources, **search)], data.targets)
@@ -140,14 +134,9 @@ class FittedTranslator:
         ids, lengths = (part.to(device) for part in pad_ids(sources))
         start = self.network.read(ids, lengths)
         # No text has padding or a beginning; an unknown word only where nothing else is to be had, by its probability.
-        never = torch.tensor([PAD_ID, self.encoder.begin], device=device)
-
-        def step(tokens: Tensor, state: Decoding) -> tuple[Tensor, Tensor, Decoding]:
-            logits, weights, state = self.network.decoder.step(tokens, state)
-            return logits.index_fill(2, never, -torch.inf).log_softmax(-1), weights, state
-
-        return beam_search(
-            step, start, start.memory.inside, how, begin=self.encoder.begin, end=self.encoder.end
+        never = (PAD_ID, self.encoder.begin)
+        return search_decoder(
+            self.network.decoder, start, how, begin=self.encoder.begin, end=self.encoder.end, never=never
         )
 
     def _translation(self, text: str, source: Ids, found: Hypothesis) -> Translation:
@@ -179,21 +168,19 @@ def _nothing() -> Translation:
     return Translation("", 0.0, 0.0, [], [], torch.zeros(0, 0), True)
 
 
-@torch.no_grad()
 def token_figures(
     network: nn.Module, encoder: PairEncoder, sources: Sequence[Ids], targets: Sequence[Ids]
 ) -> tuple[float, float, float]:
     """Sums over all tokens of the targets and their ends: cross-entropy in nats, tokens that lead, tokens."""
     device = next(network.parameters()).device
-    sums = torch.zeros(3, dtype=torch.float64)
-    for batch in bucketed_batches([len(target) for target in targets], MEASURED_AT_ONCE):
-        some = collate([sources[k] for k in batch], [targets[k] for k in batch], encoder).to(device)
-        logits, wanted = network(some)
-        loss = cross_entropy(logits.double(), wanted, reduction="sum")
-        right = (logits.argmax(1) == wanted).sum()
-        sums += torch.stack((loss, right.double(), torch.tensor(len(wanted), device=device).double())).cpu()
-    loss, right, tokens = sums.tolist()
-    return loss, right, tokens
+    batches = bucketed_batches([len(target) for target in targets], MEASURED_AT_ONCE)
+    return token_sums(
+        network,
+        (
+            collate([sources[k] for k in batch], [targets[k] for k in batch], encoder).to(device)
+            for batch in batches
+        ),
+    )
 
 
 def make_network(config: TranslateConfig, encoder: PairEncoder) -> Translator:

@@ -14,9 +14,10 @@ from torch.nn.functional import cross_entropy
 from gatewise.data.batches import bucketed_batches
 from gatewise.data.pairs import Pairs
 from gatewise.data.wording import count
+from gatewise.decoding.targets import Ids
 from gatewise.errors import DataError
 from gatewise.tasks.translate.config import TASK, TranslateConfig
-from gatewise.tasks.translate.encode import Batch, Ids, PairEncoder, collate
+from gatewise.tasks.translate.encode import Batch, PairEncoder, collate
 from gatewise.tasks.translate.fitted import FittedTranslator, make_network, token_figures
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config

@@ -1,4 +1,4 @@
-"""How good translations are: BLEU and chrF by sacrebleu, with its signatures."""
+"""How good written texts are: BLEU and chrF by sacrebleu, with its signatures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 from gatewise.errors import UsageError
 
 
-def scores(translations: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+def scores(written: Sequence[str], *references: Sequence[str | None]) -> dict[str, Any]:
     """`bleu` and `chrf` (0 … 100) of whole, detokenised, cased texts, each with sacrebleu's signature.
+
+    Args:
+        references: a reference of every text; more of them where there are several, None where a text has fewer.
 
     Source: Papineni 2002; Popović 2015; Post 2018, "A call for clarity in reporting BLEU scores".
 
@@ -23,7 +26,7 @@ def scores(translations: Sequence[str], references: Sequence[str]) -> dict[str, 
         raise UsageError(f"BLEU needs sacrebleu; install it with {INSTALL}") from None
     found: dict[str, Any] = {}
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        found[name] = metric.corpus_score([*translations], [[*references]]).score
+        found[name] = metric.corpus_score([*written], [[*stream] for stream in references]).score
         found[f"{name}_signature"] = str(metric.get_signature())
     return found
 
