@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatewise.decoding.sampling import Sampling
 from gatewise.errors import DataError, RunError, UsageError
 from gatewise.files import new_file
 from gatewise.tasks.generate.card import model_card
@@ -19,6 +21,7 @@ from gatewise.tasks.generate.corpus import Part
 from gatewise.tasks.generate.measure import NLL, measure_carried, measure_windows
 from gatewise.tasks.generate.model import LanguageModel
 from gatewise.tasks.generate.vocabulary import Vocabulary, load_vocabulary
+from gatewise.tasks.generate.writing import never_written, pieces, read_prompt, write_tokens
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
@@ -80,40 +83,44 @@ class FittedLanguageModel:
         how = {"window": window} if window else {"streams": streams}
         return figures_of(found, part.content, tokens, self.vocabulary) | how | {"data": part.described()}
 
-    @torch.no_grad()
-    def continue_text(self, prompt: str, length: int, *, temperature: float = 1.0, seed: int = 0) -> str:
-        """The prompt's most likely continuation (temperature 0), or one drawn from the model.
+    def write(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Continue a text: the same pieces for the same seed, each as soon as it is written.
 
         Args:
-            prompt: at least one token.
+            prompt: what is continued; empty: the text begins after the end of a line, or where the vocabulary has none
+                from a zero state.
             length: tokens to write.
+            temperature, top_k, top_p: as in `gatewise.decoding.sampling.Sampling`.
+
+        Yields: pieces of text, without the prompt; a character comes when its last byte has.
 
         Raises:
-            UsageError: an empty prompt, or a negative length or temperature.
+            UsageError: a value out of its range, or a prompt of characters that the vocabulary lacks.
         """
-        tokens = self.tokens(prompt)
-        if not len(tokens):
-            raise UsageError("the prompt is empty; give at least one token")
-        if length < 0 or not 0 <= temperature < math.inf:
-            raise UsageError(
-                f"length is {length} and temperature is {temperature:g}; they must be at least 0"
-            )
-        generator = torch.Generator().manual_seed(seed)
+        if length < 0:
+            raise UsageError(f"length is {length}; it must be at least 0")
+        sampling, start = Sampling(temperature, top_k, top_p), read_prompt(self.vocabulary, prompt)
+        never = never_written(self.vocabulary)
         self.network.train(False)
-        ids, state, written = tokens.unsqueeze(1), None, []
-        for _ in range(length):
-            logits, state = self.network(ids.to(self.network.embedding.device), state)
-            written.append(_drawn(logits[-1, 0].cpu().double(), temperature, generator))
-            ids = torch.tensor([[written[-1]]])
-        return self.vocabulary.decode(written)
+        tokens = write_tokens(self.network, start.tokens, length, sampling, never=never, seed=seed)
+        return pieces(self.vocabulary, tokens, prompt)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write a run folder, whole or not at all."""
         with runs.new_run(folder, overwrite=overwrite) as partial:
             (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
-            self.write(partial)
+            self.write_files(partial)
 
-    def write(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write everything but the log of the validations into an existing folder."""
         dump_config(self.config, folder / runs.CONFIG, task=TASK)
         runs.save_weights(self.network, folder / runs.WEIGHTS)
@@ -179,12 +186,6 @@ def figures_of(found: NLL, content: bytes, tokens: Tensor, vocabulary: Vocabular
 def _per(unit: str, found: NLL, count: int) -> dict[str, float]:
     nats = found.total / count
     return {f"{unit}s": count, f"nats_per_{unit}": nats, f"bits_per_{unit}": nats / math.log(2)}
-
-
-def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    if not temperature:
-        return int(logits.argmax())
-    return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
 
 
 def _network(run: runs.Run, config: GenerateConfig, vocabulary: Vocabulary) -> LanguageModel:

@@ -106,7 +106,7 @@ def train(
             )
         fitted.metrics["notes"] = notes
         if folder and processes.is_first:
-            fitted.write(folder)
+            fitted.write_files(folder)
     return fitted
 
 
