@@ -1,5 +1,7 @@
 """Held and push against the double sum over reading and writing steps, for every way of reading."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -106,6 +108,28 @@ def test_held_is_the_share_of_what_was_written(cell, projection, lengths, revers
     np.testing.assert_allclose(got, expected, atol=1e-13, rtol=0)
     sums = [1.0 if n else 0.0 for n in lt.full_lengths().tolist()]
     np.testing.assert_allclose(got.sum(0), sums, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("cell", "projection"), KINDS)
+def test_rows_taken_some_at_a_time_are_the_rows_of_the_whole(monkeypatch, cell, projection, reverse, kind):
+    lt = oracle_trace(cell, lengths=[7, 3, 0, 5], reverse=reverse, projection=projection)
+    weights, v = pooling(lt, kind), torch.randn(4, lt.h.shape[2], dtype=torch.float64)
+    whole = push_ledger(lt, weights, v)
+    monkeypatch.setattr(sys.modules["gatewise.memory.push"], "_AT_ONCE", 1)
+    for found, expected in zip(push_ledger(lt, weights, v), whole, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_rows_of_a_trace_are_views_of_their_part(lengths):
+    lt = oracle_trace(lengths=lengths)
+    part = lt.rows(slice(1, 3))
+    assert torch.equal(part.f, lt.f[:, 1:3]) and part.f.data_ptr() == lt.f[:, 1:3].data_ptr()
+    assert part.full_lengths().tolist() == lt.full_lengths()[1:3].tolist()
+    assert [part.h.shape[1], len(part.h0), len(part.c0), part.c.shape[1]] == [2] * 4
+    assert part.residual <= lt.residual
 
 
 def test_one_direction_for_all_rows():

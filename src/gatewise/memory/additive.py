@@ -36,12 +36,12 @@ def additive(lt: LayerTrace) -> Additive:
     if lt.cell == "lstm":
         if lt.c is None or lt.c0 is None:
             raise UsageError(f"{lt.label}: this trace holds no cell state")
-        written, content, initial = lt.i.double() * lt.g.double(), lt.c, lt.c0
+        written, content, initial = widened(lt.i).mul_(lt.g), lt.c, lt.c0
         kept = lt.kept("c")
         if kept is not None:
             written = (1 - kept) * written
     elif lt.cell in ("gru", "gru_reset_before"):
-        written, content, initial = (1 - lt.z.double()) * lt.n.double(), lt.h, lt.h0
+        written, content, initial = (1 - lt.z.double()).mul_(lt.n), lt.h, lt.h0
     else:
         raise UsageError(
             f"{lt.label}: a plain RNN ({lt.cell}) keeps no sum of what it wrote, so it has no ledger; "
@@ -51,6 +51,11 @@ def additive(lt: LayerTrace) -> Additive:
     if lt.borders is not None:
         keep = keep.masked_fill(lt.borders[..., None], 0)
     return Additive(keep, written, content, initial.double())
+
+
+def widened(gate: Tensor) -> Tensor:
+    """A copy in float64 that may be changed in place: every tensor less is memory that need not be touched first."""
+    return gate.to(torch.float64, copy=True)
 
 
 def kept_by_step(lt: LayerTrace) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -107,6 +107,29 @@ class LayerTrace(Placed):
         if self.lengths is None:
             return torch.full((self.h.shape[1],), self.h.shape[0], device=self.h.device)
         return self.lengths.to(self.h.device, torch.int64)
+
+    def rows(self, some: slice) -> LayerTrace:
+        """These rows of the batch alone, as views."""
+
+        def over_time(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[:, some]
+
+        def state(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[some]
+
+        return replace(
+            self,
+            gates={name: gate[:, some] for name, gate in self.gates.items()},
+            pre={name: gate[:, some] for name, gate in self.pre.items()},
+            h=self.h[:, some],
+            h0=self.h0[some],
+            c=over_time(self.c),
+            c0=state(self.c0),
+            lengths=state(self.lengths),
+            borders=over_time(self.borders),
+            masks=None if self.masks is None else Masks(over_time(self.masks.c), over_time(self.masks.h)),
+            replayed_residual=None,
+        )
 
     def first_steps(self) -> Tensor:
         """[B], the time index at which the layer entered each row; -1 in reverse for a row of length 0."""

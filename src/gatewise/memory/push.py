@@ -92,9 +92,36 @@ def push_ledger(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Pu
         weights: a as in `held`; may be negative here.
         direction: v [P], or [B, P], a different one for each row.
 
+    Some rows are taken at a time, so that the same memory is used again; to touch new memory for the whole batch can
+    take half as long again as the arithmetic.
+
     Raises:
         UsageError: a plain RNN; zoneout on h; a wrong shape.
     """
+    steps, batch, _ = lt.h.shape
+    some = max(1, _AT_ONCE // max(1, steps * lt.content_shape[2]))
+    fits = (weights is None or weights.shape[:2] == (steps, batch)) and direction.shape[:-1] in ((), (batch,))
+    if batch <= some or not fits:  # what does not fit is refused below
+        return _of_rows(lt, weights, direction)
+    parts = [
+        _of_rows(
+            lt.rows(rows),
+            None if weights is None else weights[:, rows],
+            direction if direction.dim() == 1 else direction[rows],
+        )
+        for rows in (slice(first, first + some) for first in range(0, batch, some))
+    ]
+    pushed, initial, readout, residuals, biases = zip(*parts, strict=True)
+    return PushLedger(
+        torch.cat(pushed, 1), torch.cat(initial), torch.cat(readout), max(residuals), torch.cat(biases)
+    )
+
+
+_AT_ONCE = 524_288
+"""Numbers of a tensor [T, rows, H], about; 4 megabytes in float64."""
+
+
+def _of_rows(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> PushLedger:
     read = reach(lt, weights, direction)
     memory, v = read.memory, read.direction
     pushed = (read.reach * memory.written).sum(-1)  # [T, B]
@@ -102,7 +129,7 @@ def push_ledger(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Pu
     unread = (lt.full_lengths() == 0) & (weights is None)
     from_h0 = torch.where(unread, (lt.h0.double() * v).sum(-1), 0.0)
     initial = (read.initial * memory.initial).sum(-1) + from_h0  # [B]
-    readout = (read.reading * lt.h.double()).sum((0, 2)) + from_h0
+    readout = (read.reading * lt.h).sum((0, 2)) + from_h0
     residual = finite_max(pushed.sum(0) + initial + read.bias - readout)
     dtype = lt.h.dtype
     return PushLedger(pushed.to(dtype), initial.to(dtype), readout.to(dtype), residual, read.bias.to(dtype))
@@ -143,7 +170,7 @@ def reach(lt: LayerTrace, weights: Tensor | None, direction: Tensor) -> Reach:
 def _through_the_read(lt: LayerTrace, reading: Tensor) -> tuple[Tensor, Tensor | None]:
     """What a reading [T, B, P] of an LSTM's h is as a reading q of c, [T, B, H], and the bias [B] that it leaves."""
     of_read = reading if lt.w_hr is None else reading @ lt.w_hr.double()  # [T, B, H]
-    of_read = of_read * lt.o.double() * _tanh_ratio(seen_of_c(lt, torch.float64))
+    of_read = (of_read * lt.o).mul_(tanh_ratio(seen_of_c(lt, torch.float64)))
     if lt.norm_c is None or lt.c is None:
         return of_read, None
     scaled = of_read * lt.norm_c.double()
@@ -167,7 +194,7 @@ def _reading_weights(lt: LayerTrace, weights: Tensor | None) -> Tensor:
     return a.masked_fill(~lt.valid()[..., None], 0)
 
 
-def _tanh_ratio(c: Tensor) -> Tensor:
+def tanh_ratio(c: Tensor) -> Tensor:
     """tanh(c)/c, and 1 at 0; in a graph by its series near 0, for there the quotient's gradient cancels."""
     if not c.requires_grad:
         return c.tanh().div_(c).masked_fill_(c == 0, 1)
