@@ -43,6 +43,8 @@ from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.faithfulness import FaithfulnessLog
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.trial_log import TrialLog
+from gatewise.tasks.generate.corpus import read_corpus
+from gatewise.tasks.generate.vocabulary import load_vocabulary
 from gatewise.training.checkpoint import load_checkpoint
 from gatewise.training.config import load_config
 from gatewise.training.resume import Keeper
@@ -444,6 +446,7 @@ OPTIONS = 'format = 1\ntask = "classify"\ncell = "gru"\nhidden_size = 7\nfeature
 ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello"
 CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
+VOCABULARY = '{"kind": "characters", "tokens": [" ", "a", "f", "i", "l", "m"]}'
 READERS: dict[str, Reader] = {
     "texts.csv": Reader(_of(ROWS), _file("a.csv", _texts), TABLE),
     "texts.tsv": Reader(
@@ -452,6 +455,21 @@ READERS: dict[str, Reader] = {
     "texts.jsonl": Reader(_of(OBJECTS), _file("a.jsonl", _texts), JSON),
     "texts.csv.gz": Reader(lambda: [gzip.compress(ROWS.encode()) * 2], _file("a.csv.gz", _texts), BINARY),
     "folder of texts": Reader(_of("a fine film\nof two lines\n"), _text_folder, BYTES),
+    "corpus.txt": Reader(
+        _of("a fine film\nof two lines\n"),
+        _file("c.txt", lambda path: read_corpus([str(path)], test=0.1)),
+        BYTES,
+    ),
+    "corpus.txt.gz": Reader(
+        lambda: [gzip.compress(b"a fine film\n" * 9)],
+        _file("c.txt.gz", lambda path: read_corpus([str(path)], validation=0)),
+        BINARY,
+    ),
+    "vocabulary.json": Reader(
+        _of(VOCABULARY, '{"kind": "words", "tokens": ["<unk>", "<eos>", "a"]}', '{"kind": "bytes"}'),
+        _file("vocabulary.json", lambda path: load_vocabulary(path.parent).encode(b"a film")),
+        JSON,
+    ),
     "series.csv": Reader(_of(STEPS, DATES), _file("s.csv", _series), TABLE),
     "vectors.txt": Reader(
         _of(VECTORS, VECTORS[4:]),
