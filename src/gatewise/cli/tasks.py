@@ -23,12 +23,14 @@ TASKS = {
     "classify": "gatewise.cli.classify",
     "generate": "gatewise.cli.generate",
     "translate": "gatewise.cli.translate",
+    "caption": "gatewise.cli.caption",
 }
 """The package of each task's commands."""
 
 OF_A_RUN = {
     "evaluate": "Measure a run on data that it was not trained on.",
     "predict": "Let a run answer inputs.",
+    "generate": "Let a language model continue a text.",
     "explain": "Show why a run answers as it does.",
     "explore": "Make a page of every gate and state of a run, for two inputs or two runs side by side.",
     "units": "Find the units of a run that track the label.",

@@ -67,14 +67,17 @@ class Table:
         return row.values[name]
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, suffix: str = "") -> Table:
     """Open a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file, each also with `.gz`, and read its first row.
+
+    Args:
+        suffix: one of these, for a file that is of this kind whatever its name ends in.
 
     Raises:
         DataError: an unknown suffix, an empty file, a header without rows, two columns of one name, more than
             `MAX_COLUMNS`; and, while the rows are run through, a row that is broken, each with file and line.
     """
-    reader = _READERS.get(table_suffix(path))
+    reader = _READERS.get(suffix or table_suffix(path))
     if reader is None:
         raise DataError(f"{path}: a table ends in {', '.join(_READERS)}, or one of these and .gz")
     columns, rows = reader(path)

@@ -25,8 +25,9 @@ def scores(written: Sequence[str], *references: Sequence[str | None]) -> dict[st
     except ImportError:
         raise UsageError(f"BLEU needs sacrebleu; install it with {INSTALL}") from None
     found: dict[str, Any] = {}
+    streams: list[Any] = [[*stream] for stream in references]
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        found[name] = metric.corpus_score([*written], [[*stream] for stream in references]).score
+        found[name] = metric.corpus_score([*written], streams).score
         found[f"{name}_signature"] = str(metric.get_signature())
     return found
 

@@ -42,11 +42,11 @@ def token_sums(network: nn.Module, batches: Iterable[Any]) -> tuple[float, float
     """Sums over all tokens of the targets and their ends: cross-entropy in nats, tokens that lead, tokens.
 
     Args:
-        network: from a batch to logits [N, V] and the tokens that were wanted [N].
+        network: from a batch to logits [N, V], the tokens that were wanted [N], and what else a loss needs.
     """
     sums = torch.zeros(3, dtype=torch.float64)
     for batch in batches:
-        logits, wanted = network(batch)
+        logits, wanted, *_ = network(batch)
         loss = cross_entropy(logits.double(), wanted, reduction="sum")
         right = (logits.argmax(1) == wanted).sum()
         sums += torch.stack((loss, right.double(), torch.tensor(len(wanted)).to(loss))).cpu()

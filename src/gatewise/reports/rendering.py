@@ -21,7 +21,8 @@ def render_document(
     """A page as text, to be written as UTF-8.
 
     Everything that comes from outside is escaped, and characters that no font shows are replaced. The content
-    security policy allows the page's own style and script, by hash, and nothing else: no request leaves the page.
+    security policy allows the page's own style and script, by hash, and with `shows_pictures` those that stand in the
+    page itself (data:), and nothing else: no request leaves the page.
 
     Args:
         template: extends `document.html.j2`.

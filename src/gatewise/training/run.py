@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gatewise.errors import RunError
-from gatewise.files import is_folder, parse_json, read_json, read_text
+from gatewise.files import is_folder, new_file, parse_json, read_json, read_text
 from gatewise.tensor_file import apart, read_tensors
 from gatewise.training.config import check_format, read_toml
 
@@ -93,6 +93,15 @@ def replace_run(target: Path, partial: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON in UTF-8; NaN is refused, for JSON has none."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def note_figures(folder: Path, metrics: Mapping[str, Any], card: str) -> None:
+    """Put figures that came later, and the card that shows them, into a run folder; each file whole or not at all."""
+    with new_file(folder / METRICS, overwrite=True) as stream:
+        json.dump(metrics, stream, indent=2, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+    with new_file(folder / CARD, overwrite=True) as stream:
+        stream.write(card)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

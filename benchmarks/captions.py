@@ -1,0 +1,123 @@
+"""What seeing is worth to a captioner: against one that sees nothing, and on clips whose sentences are known.
+
+    python -m benchmarks.captions flickr FOLDER [--seeds N] [--epochs N] [--json FILE]
+    python -m benchmarks.captions clips [--seeds N] [--clips N] [--epochs N] [--json FILE]
+
+flickr: FOLDER holds `images` and `captions.txt` (image, caption). Of the pictures in the order of their names the first
+80 % train, the next 10 % choose the epoch, the last 10 % are the test, measured once. Each seed trains the small
+network and the same decoder with --blind; what is told is the difference of their test losses, its mean, and the
+standard error of that mean over the seeds.
+
+clips: shapes that move, drawn by `gatewise.synthetic.clips`; what is told is the share of sentences of 500 other clips
+that is exact.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measure import machine
+from gatewise.data.captions import Captions, read_captions
+from gatewise.synthetic.clips import draw_clips, write_clips
+from gatewise.tasks.caption.config import CaptionConfig
+from gatewise.tasks.caption.recipe import train_captions
+
+FLICKR: dict[str, Any] = {"epochs": 25}
+CLIPS: dict[str, Any] = {
+    "picture_size": 32, "channels": 64, "hidden_size": 96, "embedding_size": 32, "epochs": 30, "dropout": 0.1,
+    "learning_rate": 3e-3, "augment": 0.0,
+}  # fmt: skip
+TEST_CLIPS = 500
+
+
+def by_name(data: Captions) -> tuple[Captions, Captions, Captions]:
+    """Training, validation and test: 80, 10 and 10 % of the pictures in the order of their names."""
+    order = sorted(range(len(data)), key=data.names.__getitem__)
+    first, second = round(0.8 * len(order)), round(0.9 * len(order))
+    return data.subset(order[:first]), data.subset(order[first:second]), data.subset(order[second:])
+
+
+def flickr(folder: Path, seeds: int, epochs: int | None) -> dict[str, Any]:
+    train, validation, test = by_name(read_captions(folder / "images", folder / "captions.txt"))
+    print(f"{len(train)} / {len(validation)} / {len(test)} pictures, {train.sentences} training sentences")
+    rows = []
+    for seed in range(seeds):
+        row: dict[str, Any] = {"seed": seed}
+        for name, blind in (("seeing", False), ("blind", True)):
+            config = CaptionConfig(
+                **FLICKR | ({"epochs": epochs} if epochs else {}), blind=blind, seed=seed, threads=1
+            )
+            began = time.monotonic()
+            fitted = train_captions(train, config, validation=validation, progress=None)
+            figures = fitted.evaluate(test)
+            row[name] = {
+                key: figures[key] for key in ("loss", "perplexity", "accuracy", "bleu") if key in figures
+            }
+            row[name] |= {
+                "best_epoch": fitted.metrics["training"]["best_epoch"],
+                "seconds": round(time.monotonic() - began, 1),
+            }
+        row["difference"] = row["blind"]["loss"] - row["seeing"]["loss"]
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    return {"seeds": rows} | difference([row["difference"] for row in rows])
+
+
+def difference(found: list[float]) -> dict[str, float]:
+    """Mean, standard error of the mean, and how many of these the mean is above 0."""
+    mean = statistics.fmean(found)
+    if len(found) < 2:
+        return {"mean": mean}
+    error = statistics.stdev(found) / math.sqrt(len(found))
+    return {"mean": mean, "standard_error": error, "standard_errors": mean / error}
+
+
+def clips(seeds: int, count: int, epochs: int | None) -> dict[str, Any]:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        train = read_captions(*write_clips(draw_clips(count, seed=0), Path(folder) / "train"))
+        test = read_captions(*write_clips(draw_clips(TEST_CLIPS, seed=1), Path(folder) / "test"))
+        for seed in range(seeds):
+            config = CaptionConfig(**CLIPS | ({"epochs": epochs} if epochs else {}), seed=seed, threads=1)
+            began = time.monotonic()
+            fitted = train_captions(train, config, progress=None)
+            figures = fitted.evaluate(test)
+            rows.append({"seed": seed, "exact": figures["exact"], "loss": figures["loss"]})
+            rows[-1]["seconds"] = round(time.monotonic() - began, 1)
+            print(json.dumps(rows[-1]), flush=True)
+    return {"seeds": rows, "exact": statistics.fmean(row["exact"] for row in rows)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("flickr", "clips"))
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=1000, help="to train on")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.what == "flickr":
+        if given.folder is None:
+            parser.error("flickr needs the FOLDER with images and captions.txt")
+        found = flickr(given.folder, given.seeds, given.epochs)
+    else:
+        found = clips(given.seeds, given.clips, given.epochs)
+    found = {"what": given.what, "machine": machine(), "threads": 1} | found
+    print(json.dumps({key: value for key, value in found.items() if key != "seeds"}, indent=2))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
