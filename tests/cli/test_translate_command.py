@@ -96,4 +96,35 @@ def test_bad_calls_are_one_sentence(gatewise, run, pairs, tmp_path):
         assert not (tmp_path / "run").exists()
     assert gatewise("predict", run, " ").error == "the text is empty"
     assert "--out needs a file as INPUT" in gatewise("predict", run, "a text", "--out", short).error
-    assert "explain is for" in gatewise("explain", run, "a text").error
+
+
+def test_explain_prints_a_row_for_each_token_and_writes_a_page(gatewise, run, tmp_path):
+    html = tmp_path / "why.html"
+    called = gatewise("explain", run, "red one two blue", "--target", "blue two [bold] red", "--html", html)
+    assert called.code == 0, called.err
+    rows = [line.split()[0] for line in called.out.splitlines() if "%" in line and "+" in line + "+"]
+    assert [row for row in rows if row in ("blue", "two", "[", "bold", "]", "red", "(end)")] == [
+        "blue", "two", "[", "bold", "]", "red", "(end)",
+    ]  # fmt: skip
+    assert "[bold] red</h1>" in html.read_text() and str(html) in called.err
+    told = gatewise("explain", run, "red one two blue", "--beams", "1", "--json").json
+    assert told["target"] == gatewise("predict", run, "red one two blue", "--beams", "1").out.strip()
+    assert len(told["candidates"]) == 1 and len(told["steps"]) == len(told["tokens"])
+    step = told["steps"][-1]
+    total = sum(sum(step[name]) for name in ("source_push", "start_push", "earlier_push")) + step["bias"]
+    assert abs(total - step["margin"]) < 1e-4
+
+
+def test_bad_calls_of_explain_are_one_sentence(gatewise, run, tmp_path):
+    (tmp_path / "page.html").write_text("mine")
+    cases = [
+        (("",), 1, "the text is empty"),
+        (("red", "--target", "x", "--beams", "2"), 2, "with --target nothing is searched"),
+        (("red", "--target", "red " * 501), 2, "the target has 501 tokens; at most 500 can be explained"),
+        (("red", "--html", tmp_path / "page.html"), 1, "exists; name another file, or add --overwrite"),
+        (("red", "--row", "1"), 2, "--row is an option of explain for classify; this is about translate"),
+    ]
+    for arguments, code, sentence in cases:
+        called = gatewise("explain", run, *arguments)
+        assert (called.code, sentence in called.error) == (code, True), called.error
+    assert (tmp_path / "page.html").read_text() == "mine"

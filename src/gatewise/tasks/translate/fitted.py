@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,9 @@ from gatewise.tasks.translate.model import Translator
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
+
+if TYPE_CHECKING:
+    from gatewise.tasks.translate.explanation import TranslationExplanation
 
 TOKENIZER, TARGET_TOKENIZER = "tokenizer.json", "target_tokenizer.json"
 ROWS = 500
@@ -83,22 +86,35 @@ class FittedTranslator:
         """
         return [found[0] for found in self.candidates(texts, **search)]
 
-    @torch.no_grad()
     def candidates(self, texts: Sequence[str], **search: Any) -> list[list[Translation]]:
         """Up to `beams` targets of each text, the best first. A text without tokens has the empty one."""
+        sources = self.encoder.sources(texts)
+        return [
+            [self.translation(text, source, one) for one in row] if row else [_nothing()]
+            for text, source, row in zip(texts, sources, self.search(sources, **search), strict=True)
+        ]
+
+    @torch.no_grad()
+    def search(self, sources: Sequence[Ids], **search: Any) -> list[list[Hypothesis]]:
+        """What the search finds for encoded sources, the best first; nothing for one without tokens."""
         names = ("beams", "length_penalty", "coverage_penalty")
         how = replace(Search(), **{name: getattr(self.config, name) for name in names} | search)
-        sources = self.encoder.sources(texts)
         size = max(1, ROWS // how.beams)
-        found: list[list[Translation]] = [[_nothing()]] * len(texts)
+        found: list[list[Hypothesis]] = [[]] * len(sources)
         for batch in bucketed_batches([len(source) for source in sources], size):
             some = [k for k in batch if len(sources[k])]
             if some:
                 longest = 2 * max(len(sources[k]) for k in some) + MOST_MORE
-                hypotheses = self._search([sources[k] for k in some], replace(how, longest=longest))
-                for k, row in zip(some, hypotheses, strict=True):
-                    found[k] = [self._translation(texts[k], sources[k], one) for one in row]
+                rows = self._search([sources[k] for k in some], replace(how, longest=longest))
+                for k, row in zip(some, rows, strict=True):
+                    found[k] = row
         return found
+
+    def explain(self, text: str, target: str | None = None, **options: Any) -> TranslationExplanation:
+        """Why the target of a text is what it is; see `gatewise.tasks.translate.explanation.explain`."""
+        from gatewise.tasks.translate.explanation import explain
+
+        return explain(self, text, target, **options)
 
     def evaluate(self, data: Pairs, **search: Any) -> dict[str, Any]:
         """Figures on pairs: `loss` (nats a token, end included), `perplexity`, `accuracy` of the next token, and of the
@@ -133,13 +149,19 @@ class FittedTranslator:
         device = next(self.network.parameters()).device
         ids, lengths = (part.to(device) for part in pad_ids(sources))
         start = self.network.read(ids, lengths)
-        # No text has padding or a beginning; an unknown word only where nothing else is to be had, by its probability.
-        never = (PAD_ID, self.encoder.begin)
+        begin, end = self.encoder.begin, self.encoder.end
         return search_decoder(
-            self.network.decoder, start, how, begin=self.encoder.begin, end=self.encoder.end, never=never
+            self.network.decoder, start, how, begin=begin, end=end, never=self.never_written
         )
 
-    def _translation(self, text: str, source: Ids, found: Hypothesis) -> Translation:
+    @property
+    def never_written(self) -> tuple[int, int]:
+        """No text has padding or a beginning; an unknown word only where nothing else is to be had, by its
+        probability."""
+        return PAD_ID, self.encoder.begin
+
+    def translation(self, text: str, source: Ids, found: Hypothesis) -> Translation:
+        """What a search found for a text and its numbers, as an answer."""
         read = self.encoder.source.encode(text).take(range(len(source)))
         attention = found.attention[:, : len(source)].cpu()
         # A word that the vocabulary lacks is copied from where the decoder looked (Luong 2015, "Addressing the rare
