@@ -391,6 +391,7 @@ def test_version_and_help(gatewise):
         "train",
         "evaluate",
         "predict",
+        "generate",
         "explain",
         "explore",
         "units",

@@ -79,9 +79,6 @@ def test_what_cannot_be_read_is_refused(gatewise, model, book, tmp_path):
     assert gatewise("evaluate", model, book, "--text", "x").error.startswith(
         "--text is an option of evaluate for classify"
     )
-    assert gatewise("predict", model, "x").error.startswith(
-        "a generate run has no predict; predict is for classify"
-    )
     called = gatewise("train", "generate", tmp_path / "none.txt", "--out", tmp_path / "run")
     assert called.error == f"{tmp_path / 'none.txt'}: there is no such file"
     assert not (tmp_path / "run").exists() and not (tmp_path / "run.training").exists()

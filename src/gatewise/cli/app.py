@@ -28,6 +28,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "generate",
     "explain",
     "explore",
     "units",

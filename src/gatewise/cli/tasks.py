@@ -33,7 +33,7 @@ OF_A_RUN = {
     "generate": "Let a language model continue a text.",
     "explain": "Show why a run answers as it does.",
     "explore": "Make a page of every gate and state of a run, for two inputs or two runs side by side.",
-    "units": "Find the units of a run that track the label.",
+    "units": "Find the units of a run that track the label, or of a language model those that follow the text.",
     "faithfulness": "Measure whether what a run's explanations point at carries its answers.",
 }
 """Commands whose first argument is a run, which says what task it is of."""

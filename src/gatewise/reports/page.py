@@ -173,7 +173,8 @@ class Page:
 
     Args:
         title: of the browser's window. heading: the first line of the page where there is no answer.
-        unit: what a step is called, "word" or "step". tail: what stands after the last word in the text.
+        unit: what a step is called: "step" in time; of a text "word", "character", "byte" or "token".
+        tail: what stands after the last word in the text.
         words: the N steps. layers: the first one is shown first.
         terms: of the score, in order, the score itself last; residual: what the sum leaves open.
         cautions: what must be known before the numbers are trusted. limits: what the page does not show.

@@ -25,7 +25,7 @@ def gate_sentences(view: LayerView, words: Sequence[Word], unit: str = "word") -
 
     Args:
         words: the N words of the page; `view.positions` says which of them the layer read.
-        unit: what a step is called, "word" or "step".
+        unit: what a step is called: "step" in time, "word" or another part of a text.
     """
     say = _Teller(view, words, unit)
     if view.cell == "lstm":
@@ -120,7 +120,7 @@ class _Teller:
 def _named(words: Sequence[Word], at: int, unit: str) -> str:
     """A word in quotes, with its number where the same word stands at several places; a step by its name."""
     text = words[at].text
-    if unit != "word":
+    if unit == "step":
         return f"{unit} {_short(text)}"
     again = sum(word.text == text for word in words) > 1
     return f"'{_short(text)}'" + (f" ({unit} {at + 1})" if again else "")

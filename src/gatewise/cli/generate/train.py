@@ -78,5 +78,8 @@ def train(
         return
     if "validation" in fitted.metrics:
         out.text.print(f"\nvalidation: {sentence(fitted.metrics['validation'])}")
-    out.text.print(f"\nsaved in {run}; next:\n  gatewise evaluate {shlex.quote(str(run))} TEXT")
+    quoted = shlex.quote(str(run))
+    out.text.print(
+        f"\nsaved in {run}; next:\n  gatewise evaluate {quoted} TEXT\n  gatewise generate {quoted} --stream"
+    )
     out.result({"run": str(run)} | fitted.metrics)

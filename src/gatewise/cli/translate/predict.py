@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.given import is_file, standard_input
+from gatewise.cli.given import is_lines, standard_input
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
@@ -54,7 +54,7 @@ def predict(
             if out.as_json:
                 found.append({"line": number, "source": line, "target": one.text, "score": one.score})
             else:
-                print(one.text, flush=True)
+                print(on_one_line(one.text), flush=True)
         out.result({"predictions": found})
     elif is_lines(given):
         sources, _ = read_sources(given, source=fitted.config.source or None)
@@ -64,12 +64,12 @@ def predict(
             out.notes.print(f"note: {empty:,} of {len(sources):,} sources are empty; so are their targets")
         if target is not None:
             with new_file(target, overwrite=overwrite) as stream:
-                stream.writelines(f"{one.text}\n" for one in answers)
+                stream.writelines(f"{on_one_line(one.text)}\n" for one in answers)
             out.notes.print(f"wrote {len(answers):,} lines to {target}")
             out.result({"lines": len(answers), "out": str(target)})
         else:
             for one in answers:
-                out.text.print(one.text)
+                out.text.print(on_one_line(one.text))
             rows = zip(sources, answers, strict=True)
             out.result({"predictions": [{"source": s, "target": a.text, "score": a.score} for s, a in rows]})
     else:
@@ -80,8 +80,6 @@ def predict(
         out.result({"source": given, "target": one.text, "score": one.score, "tokens": one.tokens})
 
 
-def is_lines(given: str) -> bool:
-    """Whether the input names a file: a table, or one of lines that is there."""
-    return is_file(given) or (
-        given != "-" and len(given) < 4096 and "\n" not in given and Path(given).is_file()
-    )
+def on_one_line(target: str) -> str:
+    """A target that was learned with line ends, without them: line for line it must stay beside its source."""
+    return " ".join(target.splitlines())

@@ -33,32 +33,39 @@ class Prompt(NamedTuple):
 
 
 def read_prompt(vocabulary: Vocabulary, prompt: str) -> Prompt:
-    """The tokens of a prompt; of an empty one the end of a line, after which a text may begin.
+    """The tokens of a prompt; of one without any the end of a line, after which a text may begin.
+
+    Raises:
+        UsageError: as `read_text`.
+    """
+    found = read_text(vocabulary, prompt)
+    return found if len(found.tokens) else found._replace(tokens=line_end(vocabulary))
+
+
+def read_text(vocabulary: Vocabulary, text: str, name: str = "prompt") -> Prompt:
+    """The tokens of a text as it is; `name` says in messages what it is.
 
     Raises:
         UsageError: characters that the vocabulary lacks, or a text that is not UTF-8.
     """
-    if not prompt:
-        return Prompt(torch.tensor(line_end(vocabulary), dtype=torch.int64), [])
-    content = _bytes(prompt, raw=vocabulary.kind == "bytes")
-    tokens = vocabulary.encode(content)
-    if vocabulary.kind == "characters" and vocabulary.count_unknown(tokens):
+    tokens = vocabulary.encode(_bytes(text, name, raw=vocabulary.kind == "bytes"))
+    unknown = vocabulary.count_unknown(tokens)
+    if unknown and vocabulary.kind == "characters":
         missing = [
-            one for one, token in zip(prompt, tokens.tolist(), strict=True) if token == vocabulary.unknown
+            one for one, token in zip(text, tokens.tolist(), strict=True) if token == vocabulary.unknown
         ]
         raise UsageError(
-            f"the prompt holds {_named(missing)}, of which the model has learnt nothing: its vocabulary has "
+            f"the {name} holds {_named(missing)}, of which the model has learnt nothing: its vocabulary has "
             f"{vocabulary.size - 1:,} characters"
-        )  # fmt: skip
-    unknown = vocabulary.count_unknown(tokens)
-    notes = [f"{unknown:,} of the {len(tokens):,} words of the prompt are unknown, and read as <unk>"]
-    return Prompt(tokens if len(tokens) else read_prompt(vocabulary, "").tokens, notes if unknown else [])
+        )
+    note = f"{unknown:,} of the {len(tokens):,} words of the {name} are unknown, and read as <unk>"
+    return Prompt(tokens, [note] if unknown else [])
 
 
-def line_end(vocabulary: Vocabulary) -> list[int]:
+def line_end(vocabulary: Vocabulary) -> Tensor:
     """The tokens of a line end; none where the vocabulary lacks it."""
     tokens = vocabulary.encode(b"\n")
-    return [] if vocabulary.count_unknown(tokens) else tokens.tolist()
+    return tokens[:0] if vocabulary.count_unknown(tokens) else tokens
 
 
 def never_written(vocabulary: Vocabulary) -> Tensor:
@@ -168,12 +175,12 @@ def pieces(vocabulary: Vocabulary, tokens: Iterator[Tensor], before: str) -> Ite
         yield rest
 
 
-def _bytes(prompt: str, *, raw: bool) -> bytes:
+def _bytes(text: str, name: str, *, raw: bool) -> bytes:
     try:
-        return prompt.encode("utf-8", "surrogateescape" if raw else "strict")
+        return text.encode("utf-8", "surrogateescape" if raw else "strict")
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"the prompt is not UTF-8 (character {error.start + 1} of {len(prompt)} stands for no character)"
+            f"the {name} is not UTF-8 (character {error.start + 1} of {len(text)} stands for no character)"
         ) from None
 
 

@@ -209,7 +209,7 @@ class Belt {
     const { chosen, unit, words } = this.scene;
     const y = this.bottom + 9;
     const flat = namesAreFlat(axis);
-    if (unit !== "word" && !flat) paintTimes(pen, axis, y + 22);
+    if (unit === "step" && !flat) paintTimes(pen, axis, y + 22);
     if (showsNames(axis)) {
       words.forEach((text, word) => {
         const isChosen = word === chosen.word && !printing;
@@ -320,7 +320,7 @@ function slanted(pen, text, x, y, degrees, settings) {
 
 // Every word has its name where there is room; points in time have theirs if they need not be slanted.
 function showsNames(axis) {
-  return axis.column >= 7.5 && (axis.scene.unit === "word" || namesAreFlat(axis));
+  return axis.column >= 7.5 && (axis.scene.unit !== "step" || namesAreFlat(axis));
 }
 
 function namesAreFlat(axis) {
@@ -329,7 +329,7 @@ function namesAreFlat(axis) {
 
 // Room for the names under the belt.
 function nameRoom(axis) {
-  if (!showsNames(axis)) return axis.scene.unit === "word" ? 26 : 42;
+  if (!showsNames(axis)) return axis.scene.unit !== "step" ? 26 : 42;
   if (namesAreFlat(axis)) return 26;
   const longest = Math.max(...axis.scene.words.map((text) => Math.min(Array.from(text).length, 14)));
   return 18 + longest * 6;

@@ -23,7 +23,7 @@ function shortened(text, length) {
 
 // Names of the steps without what all of them begin with, such as the year of a date.
 function shortNames(names, unit) {
-  if (unit === "word" || names.length < 2) return names;
+  if (unit !== "step" || names.length < 2) return names;
   let same = 0;
   while (names[0][same] && names.every((name) => name[same] === names[0][same])) same++;
   const parts = names[0].slice(0, same).match(/^.*[-/ :T]/); // not in the midst of a number
