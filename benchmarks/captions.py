@@ -31,8 +31,8 @@ from gatewise.tasks.caption.recipe import train_captions
 
 FLICKR: dict[str, Any] = {"epochs": 25}
 CLIPS: dict[str, Any] = {
-    "picture_size": 32, "channels": 64, "hidden_size": 96, "embedding_size": 32, "epochs": 30, "dropout": 0.1,
-    "learning_rate": 3e-3, "augment": 0.0,
+    "picture_size": 32, "channels": 64, "hidden_size": 96, "embedding_size": 32, "epochs": 25, "dropout": 0.0,
+    "batch_size": 8, "learning_rate": 3e-3, "augment": 0.0, "weight_decay": 0.0,
 }  # fmt: skip
 TEST_CLIPS = 500
 

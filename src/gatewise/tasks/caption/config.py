@@ -42,7 +42,7 @@ class CaptionConfig:
         high=1024,
     )
     channels: int = option(
-        256, "features of a cell of the small network's grid, a multiple of 32", "picture", low=32, high=4096
+        128, "features of a cell of the small network's grid, a multiple of 32", "picture", low=32, high=4096
     )
     augment: float = option(
         0.1,

@@ -31,6 +31,10 @@ class Captioner(nn.Module):
         super().__init__()
         self.dropout, self.augment, self.flip = config.dropout, config.augment, config.flip
         self.penalised = config.doubly_stochastic > 0
+        size = config.picture_size
+        self.seen = (
+            (1, 1, config.feature_size) if config.features else (3, size, size)
+        )  # of no frame, the shape
         size = config.channels
         self.sight = self.project = self.frame = self.reader = None
         if config.blind:
@@ -69,6 +73,8 @@ class Captioner(nn.Module):
         if self.sight is None and self.project is None:
             values = self.nothing.expand(1, P, -1)
             return values, torch.ones_like(counts), values[0]
+        if not P:  # the part of a process that got no picture; every weight still takes part
+            sights = sights.new_zeros(0, *self.seen)
         cells = self._cells(sights, counts)  # [N, S, C]
         if self.frame is None or self.reader is None:
             values = dropout(cells.transpose(0, 1), self.dropout, self.training)
@@ -105,6 +111,6 @@ class Captioner(nn.Module):
             assert self.project is not None
             return self.project(sights.float()).flatten(1, 2)
         pictures = as_numbers(sights)
-        if self.training and (self.augment or self.flip):
+        if self.training and (self.augment or self.flip) and len(pictures):
             pictures = augmented(pictures, counts, self.augment, self.flip)
         return self.sight(pictures).flatten(2).transpose(1, 2)

@@ -15,12 +15,12 @@ class SmallSight(nn.Module):
     """Four convolutions with stride 2, each with group normalisation (which knows no batch), and one without.
 
     Args:
-        channels: C, features of a cell; the first convolutions have C/8, C/4 and C/2.
+        channels: C, features of a cell; the first two convolutions have C/4 and C/2.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        sizes = [3, channels // 8, channels // 4, channels // 2, channels]
+        sizes = [3, channels // 4, channels // 2, channels, channels]
         blocks = [_block(inside, outside, stride=2) for inside, outside in pairwise(sizes)]
         self.blocks = nn.Sequential(*blocks, _block(channels, channels, stride=1))
 
@@ -67,6 +67,6 @@ def augmented(pictures: Tensor, counts: Tensor, amount: float, flip: bool) -> Te
 def _block(inside: int, outside: int, *, stride: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False),
-        nn.GroupNorm(min(GROUPS, outside // 4), outside),
+        nn.GroupNorm(min(GROUPS, outside // 8), outside),
         nn.ReLU(),
     )
