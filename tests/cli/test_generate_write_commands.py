@@ -167,7 +167,7 @@ def test_units_that_follow_the_text(gatewise, model, tmp_path):
     (tmp_path / "short.txt").write_text(LINE, encoding="utf-8")
     called = gatewise("units", model, tmp_path / "short.txt")
     assert called.error == (
-        f"{tmp_path / 'short.txt'}: has 37 tokens (characters); 2,048 at least are needed"
+        f"{tmp_path / 'short.txt'}: has 36 tokens (characters); 2,048 at least are needed"
     )
     assert gatewise("units", model, tmp_path / "text.txt", "--most", "7").error.startswith(
         "most is 7; at least"

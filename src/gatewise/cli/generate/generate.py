@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -75,7 +75,7 @@ def generate(
     )
 
 
-def _shown(prompt: str, pieces: Iterator[str], console: object) -> Iterator[str]:
+def _shown(prompt: str, pieces: Iterator[str], console: TextIO) -> Iterator[str]:
     """The pieces, each printed on its way."""
     print(_safe(prompt), end="", flush=True, file=console)
     for piece in pieces:

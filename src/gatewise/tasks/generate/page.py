@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+import numpy as np
+
 from gatewise.reports.layer_view import layer_view, place
 from gatewise.reports.page import Answer, Page, Word
 from gatewise.tasks.generate.explanation import TextExplanation
@@ -42,7 +44,7 @@ def page_of(explanation: TextExplanation) -> Page:
                 if len(explanation.layers) == 1
                 else f"{lt.cell.split('_')[0]}, layer {number}",
                 is_read=lt is top,
-                push=explanation.push or None if lt is top else None,
+                push=np.array(explanation.push) if lt is top and explanation.push else None,
             )
             for number, lt in reversed(list(enumerate(explanation.layers)))
         ],

@@ -111,7 +111,7 @@ def find_text_units(
             f"{part.source}: has {len(whole):,} tokens ({fitted.vocabulary.kind}); {LEAST * PIECE:,} at least are "
             "needed"
         )
-    contents = [fitted.vocabulary.to_bytes([token]) for token in tokens.tolist()]
+    contents = _contents(fitted, part, tokens)
     text = b"".join(contents).decode("utf-8", "surrogateescape")
     states, sizes, chosen = _states(fitted, tokens, state)
     notes = [f"the first {len(tokens):,} of {len(whole):,} tokens were read"] * (len(tokens) < len(whole))
@@ -133,6 +133,13 @@ def find_text_units(
     return TextUnits(
         chosen, [one for one, _ in found], len(tokens), sum(sizes), permutations, notes, [two for _, two in found]
     )  # fmt: skip
+
+
+def _contents(fitted: FittedLanguageModel, part: Part, tokens: Tensor) -> list[bytes]:
+    """What stands in the text at each token, in UTF-8; also at a character that the model does not know."""
+    if fitted.vocabulary.kind == "characters":
+        return [one.encode() for one in part.text[: len(tokens)]]
+    return [fitted.vocabulary.to_bytes([token]) for token in tokens.tolist()]
 
 
 @torch.no_grad()
