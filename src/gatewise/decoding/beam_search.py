@@ -137,9 +137,11 @@ class _Run:
     def _candidates(self, scores: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2K best ways to go on, of which K or fewer end: scores, beams they grow from and tokens, [2K, B] each."""
         K, B, V = log_p.shape
-        ways = (scores[..., None] + log_p).transpose(0, 1).reshape(B, K * V)
-        best, place = ways.topk(min(2 * self.search.beams, K * V), 1)
-        return best.t(), (place // V).t(), (place % V).t()
+        few = min(2 * self.search.beams, V)  # of one beam no more can be among the best
+        own, tokens = log_p.topk(few, 2)  # [K, B, few]
+        ways = (scores[..., None] + own).transpose(0, 1).reshape(B, K * few)
+        best, place = ways.topk(min(2 * self.search.beams, K * few), 1)
+        return best.t(), (place // few).t(), tokens.transpose(0, 1).reshape(B, K * few).gather(1, place).t()
 
     def _finish(
         self, length: int, best: Tensor, beams: Tensor, tokens: Tensor, covered: Tensor, weights: Tensor
