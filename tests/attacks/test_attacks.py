@@ -8,6 +8,7 @@ from attack_box import boxed
 from attacks_on_archives import ON_ARCHIVES
 from attacks_on_checkpoints import ON_CHECKPOINTS
 from attacks_on_downloads import ON_DOWNLOADS
+from attacks_on_pictures import ON_PICTURES
 from attacks_on_reports import ON_REPORTS
 from attacks_on_runs import ON_RUNS
 from attacks_on_tables import ON_TABLES
@@ -18,7 +19,7 @@ from attacks_on_vectors import ON_VECTORS
 
 ATTACKS: list[Attack] = [
     *ON_RUNS, *ON_CHECKPOINTS, *ON_TRACES, *ON_TABLES, *ON_TEXTS, *ON_TOKENIZERS, *ON_VECTORS, *ON_REPORTS,
-    *ON_ARCHIVES, *ON_DOWNLOADS,
+    *ON_ARCHIVES, *ON_DOWNLOADS, *ON_PICTURES,
 ]  # fmt: skip
 MOST_SECONDS = 1.0
 MOST_GROWTH = 200_000_000
