@@ -105,7 +105,7 @@ class Written(Document):
             page=self,
             picture=attention_picture(self.columns, self.rows, self.attention),
             steps=[(step, *_marks(step)) for step in steps],
-            start=strongest(steps),
+            start=opening(steps),
             left_out=len(self.steps) - len(steps),
             share=share,
             signed=signed,
@@ -146,7 +146,7 @@ def attention_picture(
 ) -> Picture:
     """Geometry of the picture: what was read from left to right, what was written from top to bottom."""
     left = 12 + 7.5 * max((len(_short(row)) for row in rows), default=0)
-    top = 16 + 5.6 * max((len(_short(column)) for column in columns), default=0)
+    top = 20 + 6.6 * max((len(_short(column)) for column in columns), default=0)
     squares = [
         Square(
             left + CELL * s, top + CELL * t, weight, f"{row} looked at {column}: {share(weight)}"
@@ -169,6 +169,6 @@ def _short(word: str) -> str:
     return word if len(word) <= LONGEST_LABEL else word[: LONGEST_LABEL - 1] + "…"
 
 
-def strongest(steps: Sequence[WrittenStep]) -> int:
-    """The step that the page opens with: of the surest of words, the longest."""
-    return max(range(len(steps)), key=lambda t: (steps[t].new_word, len(steps[t].piece)), default=0)
+def opening(steps: Sequence[WrittenStep]) -> int:
+    """The step that the page opens with: the longest beginning of a word, and not the end where there is another."""
+    return max(range(len(steps) - 1), key=lambda t: (steps[t].new_word, len(steps[t].piece)), default=0)

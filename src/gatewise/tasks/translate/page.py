@@ -64,7 +64,7 @@ def before(told: TranslationExplanation, t: int) -> list[list[int]]:
 
 def names(step: Step) -> tuple[str, str]:
     """What a token and its rival are called; two that differ in the space before them are told by an ellipsis."""
-    token, rival = step.token.strip() or step.token, step.rival.strip() or step.rival
+    token, rival = step.token.strip() or BLANK, step.rival.strip() or BLANK
     if token == rival:
         rival = f"…{rival}"
     return (END if token == "</s>" else token), (END if rival == "</s>" else rival)
@@ -80,7 +80,10 @@ def earlier_of(told: TranslationExplanation, t: int) -> list[Word]:
     step, groups = told.steps[t], before(told, t)
     # The first place is the beginning's; token k is read by step k + 1.
     places = [[0], *([k + 1 for k in group] for group in groups)]
-    texts = [(BEGINNING, ""), *written_words(told, groups)]
+    texts = [
+        (BEGINNING, ""),
+        *((text, space or " " * (k == 0)) for k, (text, space) in enumerate(written_words(told, groups))),
+    ]
     return _with_numbers(texts, sums(step.earlier_held, places), sums(step.earlier_push, places))
 
 
@@ -102,7 +105,7 @@ def _step(told: TranslationExplanation, t: int) -> WrittenStep:
     step = told.steps[t]
     name, rival = names(step)
     return WrittenStep(
-        piece=name if name == END else told.tokens[t],
+        piece=name if name == END else told.tokens[t].strip() or BLANK,
         new_word=any(word[0] == t for word in told.words),
         name=name,
         rival=rival,
