@@ -128,3 +128,25 @@ def test_bad_calls_of_explain_are_one_sentence(gatewise, run, tmp_path):
         called = gatewise("explain", run, *arguments)
         assert (called.code, sentence in called.error) == (code, True), called.error
     assert (tmp_path / "page.html").read_text() == "mine"
+
+
+def test_a_target_of_two_lines_is_one_line_of_the_file(gatewise, run, tmp_path, monkeypatch):
+    from gatewise.tasks.translate.fitted import FittedTranslator
+
+    whole = FittedTranslator.translate
+
+    def in_two_lines(self, texts, **search):
+        return [
+            one._replace(text=f"{text}\nagain")
+            for text, one in zip(texts, whole(self, texts, **search), strict=True)
+        ]
+
+    monkeypatch.setattr(FittedTranslator, "translate", in_two_lines)
+    (tmp_path / "in.txt").write_text("red one\ntwo\n")
+    assert gatewise("predict", run, tmp_path / "in.txt", "--out", tmp_path / "out.txt").code == 0
+    assert (tmp_path / "out.txt").read_text() == "red one again\ntwo again\n"
+    assert gatewise("predict", run, tmp_path / "in.txt").out == "red one again\ntwo again\n"
+    assert (
+        gatewise("predict", run, tmp_path / "in.txt", "--json").json["predictions"][0]["target"]
+        == "red one\nagain"
+    )
