@@ -15,11 +15,12 @@ from attacks_on_tables import ON_TABLES
 from attacks_on_texts import ON_TEXTS
 from attacks_on_tokenizers import ON_TOKENIZERS
 from attacks_on_traces import ON_TRACES
+from attacks_on_translators import ON_TRANSLATORS
 from attacks_on_vectors import ON_VECTORS
 
 ATTACKS: list[Attack] = [
     *ON_RUNS, *ON_CHECKPOINTS, *ON_TRACES, *ON_TABLES, *ON_TEXTS, *ON_TOKENIZERS, *ON_VECTORS, *ON_REPORTS,
-    *ON_ARCHIVES, *ON_DOWNLOADS, *ON_PICTURES,
+    *ON_ARCHIVES, *ON_DOWNLOADS, *ON_PICTURES, *ON_TRANSLATORS,
 ]  # fmt: skip
 MOST_SECONDS = 1.0
 MOST_GROWTH = 200_000_000
