@@ -119,7 +119,7 @@ def test_ctrl_c_in_training_saves_what_was_learnt(gatewise, reviews, tmp_path, m
         def epoch(self, row):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("gatewise.tasks.classify.recipe.reporter", lambda kind: Stopping())
+    monkeypatch.setattr("gatewise.training.job.reporter", lambda kind: Stopping())
     called = gatewise("train", "classify", reviews, "--out", tmp_path / "run", *TINY, "--json")
     assert called.code == 0
     assert called.json["training"]["stopped"] == "interrupted" and called.json["training"]["epochs"] == 1
