@@ -62,5 +62,5 @@ class Results:
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:
     """The contents of all files that `file_name` names, by processor and threads; other results lie beside them."""
-    found = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*-*t.json")]
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*-[0-9]*t.json")]
     yield from sorted(found, key=lambda one: (one["machine"]["processor"], one["machine"]["threads"]))

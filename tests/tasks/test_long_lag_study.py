@@ -242,6 +242,6 @@ def test_every_experiment_draws_what_its_network_reads():
     for experiment in EXPERIMENTS.values():
         small = replace(experiment, batch_size=2, budget=2)
         x, *answer = Fresh(small, 0)[0]
-        assert x.shape[1:] == (2, experiment.inputs)
+        assert x.shape[1:] == ((2,) if experiment.lookup else (2, experiment.inputs))
         judged = experiment.judge(torch.zeros(len(x), 2, experiment.outputs), *answer)
         assert judged.right.shape == judged.error.shape == (2,)
