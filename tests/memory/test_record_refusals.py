@@ -69,9 +69,7 @@ def test_a_compiled_model(cls):
 def test_a_subclass_of_a_cell_or_of_a_layer_of_ours_with_a_forward_of_its_own():
     for cls in (nn.GRUCell, gwl.GRU):
         doubled = type("Doubled", (cls,), {"forward": lambda self, x: super(type(self), self).forward(x * 2)})
-        refuses(
-            Nest(doubled(3, 4)), "^body.rnn is a Doubled, whose forward is not that of .*, so its gates"
-        )
+        refuses(Nest(doubled(3, 4)), "^body.rnn is a Doubled, whose forward is not that of .*, so its gates")
 
 
 def test_a_subclass_that_keeps_the_forward_is_opened():

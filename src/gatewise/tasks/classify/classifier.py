@@ -163,7 +163,9 @@ class Classifier:
         classes = np.unique(_label_array(y))
         train = _as_data(X, y)
         held_out = _as_data(*validation) if validation is not None else None
-        job = ClassifyJob(out=out, overwrite=overwrite, resume=resume, progress=progress, labels=classes.tolist())
+        job = ClassifyJob(
+            out=out, overwrite=overwrite, resume=resume, progress=progress, labels=classes.tolist()
+        )
         recipe: Any = train_texts if isinstance(train, Texts) else train_series
         return self._take(recipe(train, config, validation=held_out, job=job))
 
