@@ -11,7 +11,6 @@ from gatewise.cli.classify.figures import print_confusion, print_figures
 from gatewise.cli.classify.reading import columns_for, describe, read_labelled
 from gatewise.cli.options import Device, IdColumn, LabelColumn, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.files import new_file
 
 if TYPE_CHECKING:
     from gatewise.tasks.classify.fitted import FittedClassifier
@@ -53,14 +52,8 @@ def evaluate(
 
 
 def _save(fitted: FittedClassifier, run: Path, figures: dict[str, Any]) -> None:
-    import json
-
     from gatewise.tasks.classify.card import model_card
-    from gatewise.training.run import CARD, METRICS
+    from gatewise.training.run import note_figures
 
     metrics = fitted.metrics | {"test": figures}
-    with new_file(run / METRICS, overwrite=True) as stream:
-        json.dump(metrics, stream, indent=2, ensure_ascii=False, allow_nan=False)
-        stream.write("\n")
-    with new_file(run / CARD, overwrite=True) as stream:
-        stream.write(model_card(fitted.config, fitted.labels, metrics))
+    note_figures(run, metrics, model_card(fitted.config, fitted.labels, metrics))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,6 @@ from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
 from gatewise.cli.translate.figures import print_figures
 from gatewise.cli.translate.train import describe
-from gatewise.files import new_file
 
 if TYPE_CHECKING:
     from gatewise.tasks.translate.fitted import FittedTranslator
@@ -57,11 +55,7 @@ def evaluate(
 
 def _save(fitted: FittedTranslator, run: Path, figures: dict[str, Any]) -> None:
     from gatewise.tasks.translate.card import model_card
-    from gatewise.training.run import CARD, METRICS
+    from gatewise.training.run import note_figures
 
     metrics = fitted.metrics | {"test": figures}
-    with new_file(run / METRICS, overwrite=True) as stream:
-        json.dump(metrics, stream, indent=2, ensure_ascii=False, allow_nan=False)
-        stream.write("\n")
-    with new_file(run / CARD, overwrite=True) as stream:
-        stream.write(model_card(fitted.config, metrics))
+    note_figures(run, metrics, model_card(fitted.config, metrics))
