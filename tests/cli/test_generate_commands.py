@@ -82,3 +82,37 @@ def test_what_cannot_be_read_is_refused(gatewise, model, book, tmp_path):
     called = gatewise("train", "generate", tmp_path / "none.txt", "--out", tmp_path / "run")
     assert called.error == f"{tmp_path / 'none.txt'}: there is no such file"
     assert not (tmp_path / "run").exists() and not (tmp_path / "run.training").exists()
+
+
+def test_from_a_table_to_a_language_model_to_a_classifier(gatewise, tmp_path):
+    table = tmp_path / "reviews.csv"
+    rows = [f"the film was {('great', 'dull')[k % 2]} number {k},{('yes', 'no')[k % 2]}" for k in range(40)]
+    table.write_text("review,good\n" + "\n".join(rows) + "\n")
+    begun = gatewise(
+        "train", "generate", table, "--text", "review", "--tokens", "bpe", "--vocab-size", "270",
+        "--out", tmp_path / "lm", *FLAGS,
+    )  # fmt: skip
+    assert begun.code == 0, begun.err
+    assert gatewise("evaluate", tmp_path / "lm", table, "--json").json["tokens"] > 40
+    made = (
+        "train", "classify", table, "--text", "review", "--label", "good", "--from", tmp_path / "lm",
+        "--epochs", "1", "--device", "cpu", "--out",
+    )  # fmt: skip
+    called = gatewise(*made, tmp_path / "run", "--json")
+    assert called.code == 0, called.err
+    assert called.json["language_model"]["source"] == str(tmp_path / "lm")
+    assert len(called.json["language_model"]["sha256"]) == 64
+    assert gatewise("predict", tmp_path / "run", "a great film").code == 0
+    again = gatewise(
+        "train", "classify", "--config", tmp_path / "run" / "config.toml", "--out", tmp_path / "again"
+    )
+    assert again.code == 0, again.err
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+        tmp_path / "run" / "model.safetensors"
+    ).read_bytes()
+    refused = gatewise(*made, tmp_path / "other", "--hidden-size", "9")
+    assert refused.code == 2 and refused.error == (
+        "--hidden-size is that of the language model; leave it out with --from"
+    )
+    missing = gatewise(*made[:-1], "--from", tmp_path / "none", "--out", tmp_path / "other")
+    assert missing.code == 1 and "none" in missing.error and not (tmp_path / "other").exists()

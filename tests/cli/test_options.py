@@ -80,7 +80,7 @@ def test_values_override_the_file_which_overrides_the_defaults(tmp_path):
 def test_every_option_of_the_classify_recipe_can_be_said():
     command = get_command(app).commands["train"].commands["classify"]  # type: ignore[attr-defined]
     said = {name for parameter in command.params for name in parameter.opts}
-    own = {"data", "validation_data"}  # DATA and --valid
+    own = {"data", "validation_data", "language_model"}  # DATA, --valid and --from
     wanted = {"--" + item.name.replace("_", "-") for item in fields(ClassifyConfig) if item.name not in own}
     assert wanted <= said
     assert {"--out", "--valid", "--config", "--overwrite", "--json"} <= said

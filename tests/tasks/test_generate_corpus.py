@@ -103,3 +103,33 @@ def test_what_is_no_text_is_refused_in_a_sentence(tmp_path, monkeypatch):
     refused(write(tmp_path / "a.txt", b"a"), "no text is left for the training part .0.1 for validation")
     monkeypatch.setattr(corpora, "MOST_BYTES", 10)
     refused(write(tmp_path / "long.txt", b"x" * 11), "the text has more than 10 bytes")
+
+
+def test_a_column_of_a_table_is_a_text_a_row(tmp_path):
+    table = tmp_path / "reviews.jsonl"
+    table.write_text(
+        '{"review": "one\\ntwo", "stars": 3}\n{"review": "", "stars": 1}\n{"review": "three", "stars": 2}\n'
+    )
+    part = read_part(table, column="review")
+    assert part.text == "one\ntwo\nthree\n" and part.files == 2
+    assert read_part(table).text.startswith('{"review"'), "without a column the file is read as it stands"
+    (tmp_path / "plain.txt").write_text("plain")
+    assert read_part(tmp_path / "plain.txt", column="review").text == "plain"
+    with pytest.raises(DataError, match="stars"):
+        read_part(table, column="text")
+
+
+def test_of_a_table_whole_texts_are_held_out(tmp_path):
+    table = tmp_path / "reviews.csv"
+    table.write_text("id,text\n" + "".join(f"{number},w{number:02d}\n" for number in range(40)))
+    found = read_corpus([str(table)], validation=0.25, column="text")
+    words = [part.text.split() for part in (found.training, found.validation)]
+    assert [len(part) for part in words] == [30, 10]
+    assert sorted(words[0] + words[1]) == [f"w{number:02d}" for number in range(40)]
+
+
+def test_a_column_without_any_text_is_refused(tmp_path):
+    table = tmp_path / "reviews.csv"
+    table.write_text("id,text\n1,\n2,\n")
+    with pytest.raises(DataError, match="no text in the column 'text'"):
+        read_part(table, column="text")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gatewise.training.distributed import Processes
 
 
-@config_flags(ClassifyConfig, without=("data", "validation_data"))
+@config_flags(ClassifyConfig, without=("data", "validation_data", "language_model"))
 def train(
     context: typer.Context,
     data: Annotated[
@@ -34,6 +34,14 @@ def train(
     run: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the trained run.")],
     valid: Annotated[
         str | None, typer.Option(metavar="DATA", help="A validation part of your own; else some is held out.")
+    ] = None,
+    language_model: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="LM_RUN",
+            help="Begin with vocabulary, embedding and layers of a language model of bpe (gatewise train generate).",
+        ),
     ] = None,
     config_file: Annotated[
         Path | None,
@@ -63,11 +71,16 @@ def train(
 
     After a crash: the same command with --resume goes on from the last checkpoint, bit for bit.
 
+    From a language model of bpe (Dai & Le 2015): [bold]gatewise train classify reviews.csv --from runs/texts
+    --out runs/reviews[/bold]
+
     Again, exactly: [bold]gatewise train classify --config runs/reviews/config.toml --out runs/again[/bold]
     """
-    named = {"data": data, "validation_data": valid}
+    named = {"data": data, "validation_data": valid, "language_model": language_model}
     values = flags | {name: value for name, value in named.items() if value is not None}
     config = build_config(ClassifyConfig, config_file, values, task=TASK)
+    if config.language_model:
+        _refuse_followed(flags)
     if not config.data:
         raise UsageError(
             "there is no training data: name a file or folder (see gatewise train classify --help)"
@@ -85,6 +98,17 @@ def train(
         fitted = _fit(training, validation, config, **job)
     if processes.is_first:
         _print_result(fitted, config, run, out)
+
+
+def _refuse_followed(flags: dict[str, Any]) -> None:
+    """Options that follow the language model cannot be chosen."""
+    from gatewise.tasks.classify.pretrained import FOLLOWED
+
+    for name in FOLLOWED:
+        if name in flags:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is that of the language model; leave it out with --from"
+            )
 
 
 def _processes(config: ClassifyConfig) -> AbstractContextManager[Processes]:

@@ -46,7 +46,9 @@ def evaluate(
 
     out = Output(as_json)
     fitted = load_fitted(run, device=device)
-    figures = fitted.evaluate(read_part(data, raw=fitted.raw), window=window, streams=streams)
+    figures = fitted.evaluate(
+        read_part(data, raw=fitted.raw, column=fitted.config.text), window=window, streams=streams
+    )
     out.text.print(sentence(figures))
     if save:
         fitted.note_test(run, figures)

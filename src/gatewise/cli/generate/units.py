@@ -48,7 +48,7 @@ def units(
     if html is not None:
         check_target(html, overwrite)
     fitted = load_fitted(run, device=device)
-    part = read_part(data, raw=fitted.raw)
+    part = read_part(data, raw=fitted.raw, column=fitted.config.text)
     found = find_text_units(fitted, part, state=state, most=most, permutations=permutations, seed=seed)
     if html is not None:
         with new_file(html, overwrite=overwrite) as stream:

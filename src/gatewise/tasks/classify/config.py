@@ -49,6 +49,9 @@ class ClassifyConfig:
     )
     vectors: str = option("", "GloVe or fastText text file for the first embeddings", "text")
 
+    language_model: str = option(
+        "", "run of a language model of bpe, whose vocabulary, embedding and layers are the start", "model"
+    )
     cell: str = option("lstm", "rnn, gru, lstm, or a stack such as gru+lstm (bottom first)", "model")
     embedding_size: int = option(128, "numbers in an embedding", "model", low=1, high=8192)
     hidden_size: int = option(128, "units of a layer and direction", "model", low=1, high=8192)
@@ -142,6 +145,15 @@ class ClassifyConfig:
         if len(self.cells) > 1 and self.num_layers > 1:
             raise UsageError(
                 f"num_layers is {self.num_layers}; the stack {self.cell!r} already names its layers"
+            )
+
+        if self.language_model and self.vectors:
+            raise UsageError(
+                "language_model and vectors are both given; the first embeddings are of one of them"
+            )
+        if self.language_model and self.bidirectional:
+            raise UsageError(
+                "language_model is given with bidirectional, and a language model reads in one direction"
             )
 
     @property

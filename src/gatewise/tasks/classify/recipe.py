@@ -34,6 +34,7 @@ from gatewise.tasks.classify.fitted import (
 from gatewise.tasks.classify.gradients import watched_gradients
 from gatewise.tasks.classify.measuring import baselines, before_and_after, calibrate, keeping
 from gatewise.tasks.classify.model import SequenceClassifier
+from gatewise.tasks.classify.pretrained import LanguageModelStart
 from gatewise.tasks.classify.provenance import provenance
 from gatewise.training import run as runs
 from gatewise.training.callbacks import Callback
@@ -104,9 +105,13 @@ def train_texts(
     """
     job = job or ClassifyJob(**options)
     part, held_out = divide(train, validation, config)
-    tokenizer = Tokenizer.train(part.texts, config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
+    start = LanguageModelStart.read(config.language_model) if config.language_model else None
+    if start:
+        config, tokenizer = start.applied_to(config), start.tokenizer
+    else:
+        tokenizer = Tokenizer.train(part.texts, config.tokenizer, config.vocab_size)  # pyright: ignore[reportArgumentType]
     encoder = TextEncoder(tokenizer, config.max_length, config.truncate)
-    return _train(part, held_out, encoder, config, job, given=validation is not None)
+    return _train(part, held_out, encoder, config, job, given=validation is not None, start=start)
 
 
 def train_series(
@@ -119,6 +124,8 @@ def train_series(
 ) -> FittedClassifier:
     """Train on numeric sequences; scaling is fitted on the training part alone. Else as `train_texts`."""
     job = job or ClassifyJob(**options)
+    if config.language_model:
+        raise UsageError(f"a language model ({config.language_model}) is no start for numeric sequences")
     part, held_out = divide(train, validation, config)
     encoder = SeriesEncoder(Scaler.fit(part.values), config.max_length, config.truncate, train.features)
     return _train(part, held_out, encoder, config, job, given=validation is not None)
@@ -156,6 +163,7 @@ def _train(
     job: ClassifyJob,
     *,
     given: bool,
+    start: LanguageModelStart | None = None,
 ) -> FittedClassifier:
     with (
         Processes.current(pick_device(config.device)) as processes,
@@ -166,6 +174,8 @@ def _train(
             dump_config(config, folder / runs.CONFIG, task=TASK)
         report = job_reporter(job, folder, processes)
         about = _about(config, train, validation, given=given)
+        if start:
+            about["the SHA-256 of the language model"] = start.sha256
         labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
         notes = list(train.notes)
         if given and validation is not None:  # what is held out has the notes of the whole
@@ -174,7 +184,7 @@ def _train(
         held_out = (
             _encode(validation, encoder, labels, notes, "validation") if validation is not None else None
         )
-        network = _network(part.arrays, encoder, len(labels), config, notes)
+        network = _network(part.arrays, encoder, len(labels), config, notes, start)
         for note in notes:
             report.note(note)
         validated = held_out if held_out is not None and len(held_out.targets) else None
@@ -203,6 +213,8 @@ def _train(
         fitted.metrics = provenance(train, validation, config, outcome, network, given=given) | {
             "command": job.command
         }
+        if start:
+            fitted.metrics["language_model"] = {"source": start.place, "sha256": start.sha256}
         if validated is None:
             notes.append(_NOT_VALIDATED)
         else:
@@ -226,7 +238,8 @@ def _about(
 ) -> dict[str, Any]:
     """What a training may not change when it is resumed: its options and its data, wherever these lie."""
     options = {name: value for name, value in asdict(config).items() if name not in FREE}
-    del options["data"], options["validation_data"]
+    for place in ("data", "validation_data", "language_model"):
+        del options[place]
     about = options | {"the SHA-256 of the training data": train.sha256}
     if given and validation is not None:
         about["the SHA-256 of the validation data"] = validation.sha256
@@ -244,16 +257,25 @@ def _encode(data: Texts | Series, encoder: Encoder, labels: list[Label], notes: 
 
 
 def _network(
-    arrays: Arrays, encoder: Encoder, classes: int, config: ClassifyConfig, notes: list[str]
+    arrays: Arrays,
+    encoder: Encoder,
+    classes: int,
+    config: ClassifyConfig,
+    notes: list[str],
+    start: LanguageModelStart | None,
 ) -> SequenceClassifier:
     if isinstance(encoder, SeriesEncoder):
         return SequenceClassifier(config, classes, features=len(encoder.scaler.mean))
     tokenizer = encoder.tokenizer
     wide = [array.astype(np.int64) for array in arrays] if config.bigrams else []
     pairs = frequent_pairs(wide, tokenizer.vocab_size, config.bigrams)
-    vectors = _vectors(config, tokenizer, notes) if config.vectors else None
+    vectors = _vectors(config, tokenizer, notes) if config.vectors else start.vectors if start else None
     embedding = text_embedding(config, tokenizer.vocab_size, pairs, vectors)
-    return SequenceClassifier(config, classes, embedding=embedding)
+    network = SequenceClassifier(config, classes, embedding=embedding)
+    if start:
+        start.give_layers(network)
+        notes.append(start.note)
+    return network
 
 
 def _vectors(config: ClassifyConfig, tokenizer: Tokenizer, notes: list[str]) -> Tensor:
@@ -344,7 +366,11 @@ def _class_weights(targets: NDArray[np.int64], config: ClassifyConfig) -> Tensor
 
 def with_data_columns(config: ClassifyConfig, data: Texts | Series) -> ClassifyConfig:
     """The config with the files (in full) and the columns that were read: it reproduces the run from anywhere."""
-    files = {name: value for name in ("validation_data", "vectors") if (value := getattr(config, name))}
+    files = {
+        name: value
+        for name in ("validation_data", "vectors", "language_model")
+        if (value := getattr(config, name))
+    }
     files = {name: str(Path(value).absolute()) for name, value in (files | {"data": data.source}).items()}
     if isinstance(data, Texts):
         return replace(config, **files, text=data.text_column or "", label=data.label_column or "")

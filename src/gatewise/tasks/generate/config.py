@@ -35,6 +35,7 @@ class GenerateConfig:
     )
     validation_data: str = option("", "file or folder with a validation part of your own", "data")
     test_data: str = option("", "file or folder with a test part of your own", "data")
+    text: str = option("", "column of tables (CSV, TSV, JSON lines), each of whose rows is a text", "data")
     validation: float = _share(0.1, "share of the text held out for validation; 0 = none", "data")
     test: float = _share(0.0, "share of the text held out as a test part; 0 = none", "data")
 

@@ -1,4 +1,4 @@
-"""Text to learn from: a file, several, a folder, or what every machine has, the source of Python's standard library."""
+"""Text to learn from: files, folders, a column of tables, or what every machine has, Python's standard library."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatewise.data.lines import decode, open_file
+from gatewise.data.tables import TABLE_SUFFIXES, table_suffix
+from gatewise.data.texts import read_texts
 from gatewise.data.wording import count
 from gatewise.errors import DataError
 from gatewise.files import check_file, is_folder
@@ -26,7 +28,7 @@ _NOT_OURS = ("site-packages", "dist-packages", "__pycache__", "test", "tests", "
 
 @dataclass(frozen=True)
 class Document:
-    """One file: its name for messages and hashes, and its bytes, unpacked."""
+    """One file, or a row of a table: its name for messages and hashes, and its bytes, unpacked."""
 
     name: str
     content: bytes
@@ -39,7 +41,7 @@ class Part:
     Args:
         source: where it comes from.
         content: all of it, valid UTF-8 without NUL unless the tokens are bytes.
-        files: how many files it was made of.
+        files: how many files (or rows of tables) it was made of.
     """
 
     source: str
@@ -87,6 +89,7 @@ def read_corpus(
     validation: float = 0.1,
     test: float = 0.0,
     raw: bool = False,
+    column: str = "",
 ) -> Corpus:
     """Read a corpus and hold parts of it out.
 
@@ -99,12 +102,14 @@ def read_corpus(
         validation_data, test_data: parts of your own; nothing is then held out for them.
         validation, test: shares, in bytes.
         raw: any bytes are taken; else the text must be UTF-8 without NUL.
+        column: of a table (CSV, TSV or JSON lines, by the file's name) this column is read, each row a text of its own;
+            empty: the file as it stands.
 
     Raises:
         DataError: no such file, nothing in it, not UTF-8, a NUL, or more than `MOST_BYTES`; a part without text.
     """
     if data:
-        documents, notes = _read_all(data, raw), []
+        documents, notes = _read_all(data, raw, column), []
         source = ", ".join(str(Path(one).absolute()) for one in data)
     else:
         documents, notes = standard_library()
@@ -112,7 +117,7 @@ def read_corpus(
     shares = [0.0 if validation_data else validation, 0.0 if test_data else test]
     kept, held_out, how = _divide(documents, shares, source)
     given = [
-        _part(_read_all([path], raw), path) if path else part
+        _part(_read_all([path], raw, column), path) if path else part
         for path, part in zip((validation_data, test_data), held_out, strict=True)
     ]
     hows = [how] + [
@@ -121,9 +126,9 @@ def read_corpus(
     return Corpus(kept, *given, how="; ".join(one for one in hows if one), notes=notes)
 
 
-def read_part(path: str | Path, *, raw: bool = False) -> Part:
-    """All of a file or folder, to measure a model on; raises as `read_corpus`."""
-    return _part(_read_all([str(path)], raw), str(path))
+def read_part(path: str | Path, *, raw: bool = False, column: str = "") -> Part:
+    """All of a file or folder, to measure a model on; arguments and errors are those of `read_corpus`."""
+    return _part(_read_all([str(path)], raw, column), str(path))
 
 
 def standard_library() -> tuple[list[Document], list[str]]:
@@ -150,13 +155,30 @@ def standard_library() -> tuple[list[Document], list[str]]:
     return documents, notes
 
 
-def _read_all(paths: Sequence[str], raw: bool) -> list[Document]:
+def _read_all(paths: Sequence[str], raw: bool, column: str) -> list[Document]:
     documents, size = [], 0
     for path in _expanded(paths):
+        if column and table_suffix(path) in TABLE_SUFFIXES:
+            documents += _rows(path, column)
+            size = sum(len(document.content) for document in documents)
+            continue
         document = Document(str(path), _read(path, MOST_BYTES - size, raw))
         size += len(document.content)
         documents.append(document)
     return documents
+
+
+def _rows(path: Path, column: str) -> list[Document]:
+    """Each text of a table's column; empty ones are left out."""
+    texts = read_texts(path, text=column, need_labels=False)
+    found = [
+        Document(f"{path}, id {name}", text.encode())
+        for name, text in zip(texts.ids, texts.texts, strict=True)
+        if text
+    ]
+    if not found:
+        raise DataError(f"{path}: no text in the column {column!r}")
+    return found
 
 
 def _expanded(paths: Sequence[str]) -> Iterable[Path]:

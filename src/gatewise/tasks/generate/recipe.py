@@ -119,6 +119,7 @@ def read(config: GenerateConfig) -> Corpus:
         validation=config.validation,
         test=config.test,
         raw=config.tokens == "bytes",
+        column=config.text,
     )
 
 
