@@ -45,10 +45,11 @@ def table(probabilities, prefix):  # beams of no probability ask for prefixes th
     return torch.tensor(probabilities.get(prefix, [0, 1, 0, 0]), dtype=torch.float64)
 
 
-def search_tables(tables, search, attention=None, steps=1):
+def search_tables(tables, search, attention=None, steps=1, longest=None):
     start = Prefixes([[()] * len(tables)])
     inside = torch.ones(steps, len(tables), dtype=torch.bool)
-    return beam_search(stepper(tables, attention), start, inside, search, begin=BEGIN, end=END)
+    step = stepper(tables, attention)
+    return beam_search(step, start, inside, search, begin=BEGIN, end=END, longest=longest)
 
 
 # Greedy takes A (0.6) and ends at 0.6 * 0.4; the best sequence is B, which ends at 0.4 * 0.9 = 0.36.
@@ -147,6 +148,33 @@ def test_rows_are_searched_as_they_are_alone():
     for row, probabilities in zip(together, tables, strict=True):
         (alone,) = search_tables([probabilities], search)
         assert [(h.tokens, h.score) for h in row] == [(h.tokens, h.score) for h in alone]
+
+
+def test_each_row_is_as_long_as_its_own_limit_allows():
+    endless = {(A,) * n: [0, 0, 1, 0] for n in range(9)}
+    late = endless | {(A,) * 5: [0, 1, 0, 0]}
+    found = search_tables([endless, late, late, late], Search(1), longest=[2, 4, 5, 7])
+    assert [row[0].tokens for row in found] == [[A] * 2, [A] * 4, [A] * 5, [A] * 5]
+    assert [row[0].complete for row in found] == [False, False, True, True]
+    assert [len(row[0].attention) for row in found] == [2, 4, 6, 6]
+
+
+def test_rows_of_different_limits_are_searched_as_they_are_alone():
+    generator = torch.Generator().manual_seed(2)
+    prefixes = [p for n in range(6) for p in itertools.product((A, B), repeat=n)]
+    tables = []
+    for _ in range(20):
+        p = torch.rand(len(prefixes), 4, generator=generator, dtype=torch.float64)
+        p[:, BEGIN], p[:, END] = 0, p[:, END] / 3  # many are cut
+        tables.append(dict(zip(prefixes, (p / p.sum(1, keepdim=True)).tolist(), strict=True)))
+    limits = [1 + k % 5 for k in range(20)]
+    together = search_tables(tables, Search(beams=2, length_penalty=0.5), longest=limits)
+    assert {row[0].complete for row in together} == {True, False}
+    for row, probabilities, longest in zip(together, tables, limits, strict=True):
+        (alone,) = search_tables([probabilities], Search(beams=2, longest=longest, length_penalty=0.5))
+        assert [(h.tokens, h.score, h.complete) for h in row] == [
+            (h.tokens, h.score, h.complete) for h in alone
+        ]
 
 
 @pytest.mark.parametrize(

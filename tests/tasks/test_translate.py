@@ -89,6 +89,36 @@ def encoded(config, pairs):
     return encoder, make_network(config, encoder).eval()
 
 
+@pytest.mark.parametrize("attention", ["luong", "bahdanau"])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_translation_does_not_depend_on_its_neighbours(attention, ends):
+    config = TranslateConfig(**SMALL | {"attention": attention, "coverage_penalty": 0.2})
+    encoder, network = encoded(config, reversals(6))
+    if not ends:
+        network.decoder.output_bias.data[encoder.end] = -1e9
+    model = FittedTranslator(config, network.double(), encoder)
+    texts = ["red", "one two blue red", "red " * 20, "four", "", "blue " * 9]
+    for text, found in zip(texts, model.candidates(texts), strict=True):
+        (alone,) = model.candidates([text])
+        assert [one.tokens for one in alone] == [one.tokens for one in found]
+        assert [one.score for one in alone] == pytest.approx([one.score for one in found], rel=1e-12)
+        if not ends and text:
+            assert [len(one.tokens) for one in found] == [2 * len(text.split()) + 50]
+
+
+def test_a_source_that_is_cut_says_how_much_was_not_read():
+    config = TranslateConfig(**SMALL | {"max_length": 3})
+    encoder, network = encoded(config, reversals(6))
+    model = FittedTranslator(config, network, encoder)
+    texts = ["red one two blue four", "red one two", ""]
+    found = model.translate(texts)
+    assert [one.unread for one in found] == [2, 0, 0]
+    assert found[0].source_tokens == ["red", "one", "two"]
+    assert found[0].score == pytest.approx(found[1].score)
+    figures = model.evaluate(Pairs(["a", "b"], texts[:2], ["x", "y"], "here", "00"))
+    assert figures["notes"][0] == "of 1 of 2 sources only the first 3 tokens were read (max_length)"
+
+
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("attention", ["luong", "bahdanau"])
 def test_the_loss_is_that_of_each_token_by_itself(shared, attention):

@@ -1,8 +1,9 @@
 """Beam search: the sequences of highest probability that a decoder can write, as far as K beams see.
 
 All rows and all their beams go through the decoder together, K·B rows a step. A sequence is finished when it ends
-among the K best of a step; a row is done when K of its sequences are, or when none that still grows can become better
-than the best of them.
+among the K best of a step; a row is done when K of its sequences are, when none that still grows can become better
+than the best of them, or when they are as long as the row allows. What is found for a row does not depend on the
+others.
 
 Scores of finished sequences (Wu et al. 2016, "Google's neural machine translation system", equation 14):
     score(Y) = log P(Y) / lp(Y) + β Σ_s log min(Σ_t a_ts, 1),   lp(Y) = ((5 + |Y|) / 6)^α
@@ -11,8 +12,9 @@ with |Y| the tokens that were written, the end token among them, and a_ts the at
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
@@ -83,7 +85,14 @@ class Search:
 
 @torch.no_grad()
 def beam_search(
-    step: Step, state: Selectable, inside: Tensor, search: Search, *, begin: int, end: int
+    step: Step,
+    state: Selectable,
+    inside: Tensor,
+    search: Search,
+    *,
+    begin: int,
+    end: int,
+    longest: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """The best sequences of every row, the best first; up to K each, at least one.
 
@@ -91,8 +100,12 @@ def beam_search(
         state: before the first token, of 1 beam for each of B rows.
         inside: the steps of each row's memory, [S, B] bool.
         begin, end: ids of the tokens that a sequence begins and ends with; end counts as a token of |Y|.
+        longest: of each row, B of them, each ≥ 1; None: `search.longest` of every row.
     """
-    return _Run(step, inside, search, end).run(state, begin)
+    rows = inside.shape[1]
+    return _Run(step, inside, search, end, [search.longest] * rows if longest is None else longest).run(
+        state, begin
+    )
 
 
 class _End(NamedTuple):
@@ -108,11 +121,12 @@ class _End(NamedTuple):
 class _Run:
     """One search: B rows, their growing beams, and what is finished."""
 
-    def __init__(self, step: Step, inside: Tensor, search: Search, end: int) -> None:
-        self.step, self.search, self.end = step, search, end
+    def __init__(self, step: Step, inside: Tensor, search: Search, end: int, longest: Sequence[int]) -> None:
+        self.step, self.search, self.end, self.longest = step, search, end, longest
         self.outside = ~inside.t()  # [B, S]
         self.rows = torch.arange(len(self.outside), device=inside.device)
         self.ends: list[list[_End]] = [[] for _ in self.rows]
+        self.cuts: dict[int, Hypothesis] = {}  # of the rows in which nothing ended
         self.done = torch.zeros_like(self.rows, dtype=torch.bool)
         self.trail: list[tuple[Tensor, Tensor, Tensor]] = []  # tokens, the beams they grew from, attention
 
@@ -120,19 +134,20 @@ class _Run:
         tokens = torch.full_like(self.rows, begin)[None]  # [K, B]
         scores = torch.zeros(tokens.shape, device=tokens.device)
         covered = self.outside.float()[None]  # [K, B, S]; what is outside counts as covered
-        for length in range(1, self.search.longest + 2):
+        for length in count(1):
             log_p, weights, state = self.step(tokens, state)
             covered = covered + weights
             best, beams, tokens = self._candidates(scores, log_p)
             self._finish(length, best, beams, tokens, covered, weights)
-            if bool(self.done.all()) or length > self.search.longest:
+            self._close(length, scores)
+            if bool(self.done.all()):
                 break
             scores, beams, tokens = self._growing(best, beams, tokens, log_p.shape)
             self.trail.append((tokens, beams, weights[beams, self.rows]))
             covered = covered[beams, self.rows]
             state = state.select(beams)
             self.done |= self._is_hopeless(scores)
-        return [self._hypotheses(b, scores) for b in range(len(self.rows))]
+        return [self._hypotheses(b) for b in range(len(self.rows))]
 
     def _candidates(self, scores: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2K best ways to go on, of which K or fewer end: scores, beams they grow from and tokens, [2K, B] each."""
@@ -157,6 +172,14 @@ class _Run:
             if len(self.ends[b]) == self.search.beams:
                 self.done[b] = True
 
+    def _close(self, length: int, scores: Tensor) -> None:
+        """Let the rows whose sequences may have no further token be done; scores [K, B] before this step."""
+        for b, longest in enumerate(self.longest):
+            if longest == length - 1:
+                self.done[b] = True
+                if not self.ends[b]:
+                    self.cuts[b] = self._cut(b, scores)
+
     def _growing(
         self, best: Tensor, beams: Tensor, tokens: Tensor, shape: torch.Size
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,14 +192,16 @@ class _Run:
 
     def _is_hopeless(self, scores: Tensor) -> Tensor:
         """The rows of which no growing sequence can become better than the best finished one, [B] bool."""
-        found = [max((end.score for end in ends), default=-torch.inf) for ends in self.ends]
+        found = scores.new_tensor(
+            [max((end.score for end in ends), default=-torch.inf) for ends in self.ends]
+        )
         # log P only falls and lp only rises, so this is the best that a sequence can come to.
-        bound = scores.amax(0) / self.search.lp(self.search.longest + 1)
-        return torch.tensor(found, device=bound.device) >= bound
+        bound = scores.amax(0) / scores.new_tensor([self.search.lp(longest + 1) for longest in self.longest])
+        return (found >= bound) & (found > -torch.inf)
 
-    def _hypotheses(self, b: int, scores: Tensor) -> list[Hypothesis]:
+    def _hypotheses(self, b: int) -> list[Hypothesis]:
         if not self.ends[b]:
-            return [self._cut(b, scores)]
+            return [self.cuts[b]]
         found = []
         for end in sorted(self.ends[b], key=lambda end: -end.score):
             tokens, attention = self._followed(end.length - 2, end.beam, b)

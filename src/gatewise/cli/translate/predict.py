@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
 from gatewise.errors import DataError, UsageError
 from gatewise.files import check_target, new_file
+
+if TYPE_CHECKING:
+    from gatewise.tasks.translate.fitted import Translation
 
 
 def predict(
@@ -38,6 +41,7 @@ def predict(
     A file: [bold]gatewise predict runs/de-en test.de --out test.out[/bold]
     """
     from gatewise.data.pairs import read_sources
+    from gatewise.tasks.translate.encode import note_of_cut_sources
     from gatewise.tasks.translate.fitted import load_fitted
 
     out = Output(as_json)
@@ -51,8 +55,10 @@ def predict(
         found = []
         for number, line in standard_input():
             (one,) = fitted.translate([line], **how)
+            if one.unread:
+                out.notes.print(f"note: line {number:,}: {_unread(one)}")
             if out.as_json:
-                found.append({"line": number, "source": line, "target": one.text, "score": one.score})
+                found.append({"line": number} | _values(line, one))
             else:
                 print(on_one_line(one.text), flush=True)
         out.result({"predictions": found})
@@ -62,6 +68,10 @@ def predict(
         empty = sum(not source for source in sources)
         if empty:
             out.notes.print(f"note: {empty:,} of {len(sources):,} sources are empty; so are their targets")
+        cut = sum(one.unread > 0 for one in answers)
+        if cut:
+            note = note_of_cut_sources(cut, len(sources), fitted.encoder.max_length)
+            out.notes.print(f"note: {note}")
         if target is not None:
             with new_file(target, overwrite=overwrite) as stream:
                 stream.writelines(f"{on_one_line(one.text)}\n" for one in answers)
@@ -71,13 +81,27 @@ def predict(
             for one in answers:
                 out.text.print(on_one_line(one.text))
             rows = zip(sources, answers, strict=True)
-            out.result({"predictions": [{"source": s, "target": a.text, "score": a.score} for s, a in rows]})
+            out.result({"predictions": [_values(source, one) for source, one in rows]})
     else:
         if not given.strip():
             raise DataError("the text is empty")
         (one,) = fitted.translate([given], **how)
+        if one.unread:
+            out.notes.print(f"note: {_unread(one)}")
         out.text.print(one.text)
-        out.result({"source": given, "target": one.text, "score": one.score, "tokens": one.tokens})
+        out.result(_values(given, one) | {"tokens": one.tokens})
+
+
+def _unread(one: Translation) -> str:
+    from gatewise.tasks.translate.encode import note_of_cut_source
+
+    read = len(one.source_tokens)
+    return note_of_cut_source(read + one.unread, read)
+
+
+def _values(source: str, one: Translation) -> dict[str, Any]:
+    """An answer as plain values; `unread` are tokens of the source beyond the run's max_length."""
+    return {"source": source, "target": one.text, "score": one.score, "unread": one.unread}
 
 
 def on_one_line(target: str) -> str:

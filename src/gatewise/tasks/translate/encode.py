@@ -53,11 +53,29 @@ class PairEncoder:
 
     def sources(self, texts: Sequence[str]) -> list[Ids]:
         """Sources as numbers, cut to `max_length`."""
-        return [ids[: self.max_length] for ids in self.source.encode_ids(texts)]
+        return self.cut(self.whole_sources(texts))
+
+    def whole_sources(self, texts: Sequence[str]) -> list[Ids]:
+        """Sources as numbers, however long."""
+        return self.source.encode_ids(texts)
+
+    def cut(self, sources: Sequence[Ids]) -> list[Ids]:
+        """What is read of whole sources: the first `max_length` tokens."""
+        return [ids[: self.max_length] for ids in sources]
 
     def targets(self, texts: Sequence[str]) -> list[Ids]:
         """Targets as numbers, without begin and end."""
         return self.target.encode_ids(texts)
+
+
+def note_of_cut_source(whole: int, read: int) -> str:
+    """One sentence on a source of which only the beginning was read."""
+    return f"of {whole:,} tokens of the source the first {read:,} were read (max_length)"
+
+
+def note_of_cut_sources(cut: int, sources: int, max_length: int) -> str:
+    """The same of several."""
+    return f"of {cut:,} of {sources:,} sources only the first {max_length:,} tokens were read (max_length)"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from gatewise.decoding.targets import Ids
 from gatewise.errors import DataError, UsageError
 from gatewise.memory import LayerTrace, held, push, record
 from gatewise.memory.push import tanh_ratio
+from gatewise.tasks.translate.encode import note_of_cut_source
 from gatewise.tasks.translate.words import whole_words, written_spans
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def explain(
     if not len(source):
         raise DataError("the text is empty")
     found = [] if target is not None else fitted.search([source], **search)[0]
-    answers = [fitted.translation(text, source, one) for one in found]
+    read = encoder.source.encode(text)
+    answers = [fitted.translation(read, source, one) for one in found]
     if target is None:
         written, complete = found[0].tokens, found[0].complete
     else:
@@ -181,7 +183,6 @@ def explain(
         raise UsageError(f"the target has {len(written):,} tokens; at most {MOST_TOKENS} can be explained")
     wanted = [*written, encoder.end] if complete else written
     insides = _insides(fitted, source, wanted)
-    read = encoder.source.encode(text)
     shown, spans, tokens = _shown(fitted, written, target, answers[0] if answers else None)
     if complete:
         spans, tokens = [*spans, (len(shown), len(shown))], [*tokens, "</s>"]
@@ -357,7 +358,7 @@ def _rival_names(fitted: FittedTranslator, rivals: Sequence[int]) -> list[str]:
 def _notes(fitted: FittedTranslator, whole: int, read: int, *, has_ledger: bool) -> list[str]:
     config, notes = fitted.config, []
     if read < whole:
-        notes.append(f"of {whole:,} tokens of the source the first {read:,} were read (max_length)")
+        notes.append(note_of_cut_source(whole, read))
     if not has_ledger:
         notes.append("a plain RNN keeps no sum of what it wrote: there is what was read where, and no more")
         return notes

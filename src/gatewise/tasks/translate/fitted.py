@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gatewise.data.batches import bucketed_batches, pad_ids
 from gatewise.data.pairs import Pairs
-from gatewise.data.tokenizer import PAD_ID, UNK_ID, Tokenizer
+from gatewise.data.tokenizer import PAD_ID, UNK_ID, Encoded, Tokenizer
 from gatewise.decoding.beam_search import Hypothesis, Search
 from gatewise.decoding.scoring import INSTALL, is_installed, scores
 from gatewise.decoding.searching import search_decoder
@@ -22,7 +22,7 @@ from gatewise.decoding.targets import token_figures as figures_of
 from gatewise.errors import RunError, UsageError
 from gatewise.tasks.translate.card import model_card
 from gatewise.tasks.translate.config import TASK, TranslateConfig
-from gatewise.tasks.translate.encode import PairEncoder, collate
+from gatewise.tasks.translate.encode import PairEncoder, collate, note_of_cut_sources
 from gatewise.tasks.translate.model import Translator
 from gatewise.training import run as runs
 from gatewise.training.config import dump_config, make_config
@@ -49,6 +49,7 @@ class Translation(NamedTuple):
         source_tokens, tokens: what was read and written, as texts; the end of the target is `</s>`.
         attention: how far each token looked at each source token, [written, read].
         complete: whether it ended by itself.
+        unread: tokens of the source beyond `max_length`, which were not read.
     """
 
     text: str
@@ -58,6 +59,7 @@ class Translation(NamedTuple):
     tokens: list[str]
     attention: Tensor
     complete: bool
+    unread: int = 0
 
 
 @dataclass
@@ -84,19 +86,30 @@ class FittedTranslator:
         Raises:
             UsageError: a value out of its range.
         """
-        return [found[0] for found in self.candidates(texts, **search)]
+        return [found[0] for found in self._answers(texts, 1, search)]
 
     def candidates(self, texts: Sequence[str], **search: Any) -> list[list[Translation]]:
         """Up to `beams` targets of each text, the best first. A text without tokens has the empty one."""
+        return self._answers(texts, None, search)
+
+    def _answers(
+        self, texts: Sequence[str], most: int | None, search: dict[str, Any]
+    ) -> list[list[Translation]]:
+        """At most so many of the best targets of each text."""
         sources = self.encoder.sources(texts)
         return [
-            [self.translation(text, source, one) for one in row] if row else [_nothing()]
-            for text, source, row in zip(texts, sources, self.search(sources, **search), strict=True)
+            [self.translation(read, source, one) for one in row[:most]] if row else [_nothing()]
+            for read, source, row in zip(
+                map(self.encoder.source.encode, texts), sources, self.search(sources, **search), strict=True
+            )
         ]
 
     @torch.no_grad()
     def search(self, sources: Sequence[Ids], **search: Any) -> list[list[Hypothesis]]:
-        """What the search finds for encoded sources, the best first; nothing for one without tokens."""
+        """What the search finds for encoded sources, the best first; nothing for one without tokens.
+
+        How long a target may become depends on its own source alone, as everything that is found for it.
+        """
         names = ("beams", "length_penalty", "coverage_penalty")
         how = replace(Search(), **{name: getattr(self.config, name) for name in names} | search)
         size = max(1, ROWS // how.beams)
@@ -104,8 +117,7 @@ class FittedTranslator:
         for batch in bucketed_batches([len(source) for source in sources], size):
             some = [k for k in batch if len(sources[k])]
             if some:
-                longest = 2 * max(len(sources[k]) for k in some) + MOST_MORE
-                rows = self._search([sources[k] for k in some], replace(how, longest=longest))
+                rows = self._search([sources[k] for k in some], how)
                 for k, row in zip(some, rows, strict=True):
                     found[k] = row
         return found
@@ -119,10 +131,13 @@ class FittedTranslator:
     def evaluate(self, data: Pairs, **search: Any) -> dict[str, Any]:
         """Figures on pairs: `loss` (nats a token, end included), `perplexity`, `accuracy` of the next token, and of the
         searched targets `bleu` and `chrf` with their signatures where sacrebleu is installed."""
-        sources, targets = self.encoder.sources(data.sources), self.encoder.targets(data.targets)
-        sums = token_figures(self.network, self.encoder, sources, targets)
+        whole, targets = self.encoder.whole_sources(data.sources), self.encoder.targets(data.targets)
+        sums = token_figures(self.network, self.encoder, self.encoder.cut(whole), targets)
         figures: dict[str, Any] = {"examples": len(data)} | figures_of(*sums)
         notes = list(data.notes)
+        cut = sum(len(source) > self.encoder.max_length for source in whole)
+        if cut:
+            notes.append(note_of_cut_sources(cut, len(data), self.encoder.max_length))
         if is_installed():
             figures |= scores([one.text for one in self.translate(data.sources, **search)], data.targets)
         else:
@@ -151,8 +166,9 @@ class FittedTranslator:
         start = self.network.read(ids, lengths)
         begin, end = self.encoder.begin, self.encoder.end
         return search_decoder(
-            self.network.decoder, start, how, begin=begin, end=end, never=self.never_written
-        )
+            self.network.decoder, start, how, begin=begin, end=end, never=self.never_written,
+            longest=[2 * len(source) + MOST_MORE for source in sources],
+        )  # fmt: skip
 
     @property
     def never_written(self) -> tuple[int, int]:
@@ -160,9 +176,9 @@ class FittedTranslator:
         probability."""
         return PAD_ID, self.encoder.begin
 
-    def translation(self, text: str, source: Ids, found: Hypothesis) -> Translation:
-        """What a search found for a text and its numbers, as an answer."""
-        read = self.encoder.source.encode(text).take(range(len(source)))
+    def translation(self, whole: Encoded, source: Ids, found: Hypothesis) -> Translation:
+        """What a search found for the tokens of a text, of which it read `source`, as an answer."""
+        read = whole.take(range(len(source)))
         attention = found.attention[:, : len(source)].cpu()
         # A word that the vocabulary lacks is copied from where the decoder looked (Luong 2015, "Addressing the rare
         # word problem"); byte pairs know every word.
@@ -180,6 +196,7 @@ class FittedTranslator:
             + ([END] if found.complete else []),
             attention,
             found.complete,
+            len(whole) - len(source),
         )
 
 
