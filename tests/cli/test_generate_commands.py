@@ -38,6 +38,11 @@ def test_figures_of_a_text(gatewise, model, book):
     assert window["window"] == 5 and window["tokens"] == found["tokens"] and window["loss"] > found["loss"]
     several = gatewise("evaluate", model, book, "--streams", "4", "--json").json
     assert several["loss"] == pytest.approx(found["loss"], rel=1e-3) and several["loss"] != found["loss"]
+    cached = ("evaluate", model, book, "--cache", "100", "--cache-theta", "1", "--cache-share", "0.3")
+    assert gatewise(*cached, "--json").json["cache"] == {"size": 100, "theta": 1.0, "share": 0.3}
+    assert "with a cache of 100 (theta 1, share 0.3)" in gatewise(*cached).out
+    refused = gatewise(*cached, "--window", "5")
+    assert refused.code == 2 and refused.error.startswith("a cache reads the whole text in one stream")
 
 
 def test_a_test_is_noted_in_the_run(gatewise, model, book):

@@ -64,6 +64,8 @@ def sentence(figures: Mapping[str, Any]) -> str:
         parts.append(f"{figures['unknown']:,} of them unknown")
     if figures.get("window"):
         parts.append(f"windows of {figures['window']:,} tokens from a zero state")
+    if cache := figures.get("cache"):
+        parts.append(f"with a cache of {cache['size']:,} (theta {cache['theta']:g}, share {cache['share']:g})")
     return ", ".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from gatewise.decoding.sampling import Sampling
 from gatewise.errors import DataError, RunError, UsageError
 from gatewise.files import new_file
+from gatewise.tasks.generate.cache import Cache, measure_cached
 from gatewise.tasks.generate.card import model_card
 from gatewise.tasks.generate.config import TASK, GenerateConfig
 from gatewise.tasks.generate.corpus import Part
@@ -59,28 +60,35 @@ class FittedLanguageModel:
         """Numbers of the tokens of a text, [N] int64."""
         return self.vocabulary.encode(content.encode() if isinstance(content, str) else content)
 
-    def evaluate(self, part: Part, *, window: int = 0, streams: int = 1) -> dict[str, Any]:
+    def evaluate(
+        self, part: Part, *, window: int = 0, streams: int = 1, cache: Cache | None = None
+    ) -> dict[str, Any]:
         """How well the text is predicted; see `figures_of`.
 
         Args:
             window: 0: the state is carried through the whole text; else windows of so many tokens from a zero state.
             streams: carried state only: pieces of the text that are read side by side, each after the `WARM_UP` tokens
                 before it. 1 is exact.
+            cache: carried state in one stream only: what is measured is the model with this cache.
 
         Raises:
-            DataError: fewer than two tokens.
+            DataError: fewer than two tokens. UsageError: a cache with a window or with streams.
         """
+        if cache and (window or streams > 1):
+            raise UsageError("a cache reads the whole text in one stream; leave out window and streams")
         tokens = self.tokens(part.content)
         if len(tokens) < 2:
             raise DataError(
                 f"{part.source}: has {len(tokens)} tokens ({self.vocabulary.kind}); 2 at least are needed"
             )
         self.network.train(False)
-        if window:
+        how: dict[str, Any] = {"window": window} if window else {"streams": streams}
+        if cache:
+            found, how = measure_cached(self.network, tokens, cache), how | {"cache": asdict(cache)}
+        elif window:
             found = measure_windows(self.network, tokens, window)
         else:
             found = measure_carried(self.network, tokens, streams=streams, warm_up=WARM_UP)
-        how = {"window": window} if window else {"streams": streams}
         return figures_of(found, part.content, tokens, self.vocabulary) | how | {"data": part.described()}
 
     def write(

@@ -66,7 +66,7 @@ def measure_carried(
     Raises:
         DataError: fewer than two tokens.
     """
-    n = _predictions(tokens)
+    n = check_predictions(tokens)
     length = -(-n // min(streams, n))
     starts = range(0, n, length)
     own = processes.shard(starts)
@@ -85,7 +85,7 @@ def measure_windows(model: LanguageModel, tokens: Tensor, window: int, *, proces
     Raises:
         DataError: fewer than two tokens.
     """
-    n = _predictions(tokens)
+    n = check_predictions(tokens)
     own = processes.shard(range(0, n, window))
     total, count = 0.0, 0
     for at in range(0, len(own), WINDOWS_AT_ONCE):
@@ -94,7 +94,8 @@ def measure_windows(model: LanguageModel, tokens: Tensor, window: int, *, proces
     return _summed((total, count), processes)
 
 
-def _predictions(tokens: Tensor) -> int:
+def check_predictions(tokens: Tensor) -> int:
+    """How many tokens of a text [N] are predicted; DataError when there are none."""
     if len(tokens) < 2:
         raise DataError(
             f"the text has {len(tokens)} tokens; 2 at least are needed, for the first is not predicted"
