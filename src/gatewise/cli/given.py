@@ -24,13 +24,6 @@ def is_file(given: str) -> bool:
         return False
 
 
-def is_lines(given: str) -> bool:
-    """Whether the input names a file: a table, or one of lines that is there."""
-    return is_file(given) or (
-        given != "-" and len(given) < 4096 and "\n" not in given and Path(given).is_file()
-    )
-
-
 def standard_input() -> Iterator[tuple[int, str]]:
     """The lines of standard input with their numbers from 1, without line ends; one at a time, as they come.
 

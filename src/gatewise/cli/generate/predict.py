@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gatewise.cli.given import is_lines, standard_input
+from gatewise.cli.given import is_file, standard_input
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.rows import write_tsv, writer_for
@@ -51,7 +51,7 @@ def predict(
     from gatewise.tasks.generate.fitted import load_fitted
     from gatewise.tasks.generate.scoring import score_text
 
-    out, lines = Output(as_json), given == "-" or is_lines(given)
+    out, lines = Output(as_json), given == "-" or is_file(given)
     if target is not None:
         if not lines:
             raise UsageError("--out needs a file or - as INPUT; what was given is a text")

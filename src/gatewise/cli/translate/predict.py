@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.cli.given import is_lines, standard_input
+from gatewise.cli.given import is_file, standard_input
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
@@ -46,7 +46,7 @@ def predict(
 
     out = Output(as_json)
     if target is not None:
-        if not is_lines(given):
+        if not is_file(given):
             raise UsageError("--out needs a file as INPUT")
         check_target(target, overwrite)
     how = searching(beams, length_penalty, coverage_penalty)
@@ -62,7 +62,7 @@ def predict(
             else:
                 print(on_one_line(one.text), flush=True)
         out.result({"predictions": found})
-    elif is_lines(given):
+    elif is_file(given):
         sources, _ = read_sources(given, source=fitted.config.source or None)
         answers = fitted.translate(sources, **how)
         empty = sum(not source for source in sources)
@@ -83,9 +83,9 @@ def predict(
             rows = zip(sources, answers, strict=True)
             out.result({"predictions": [_values(source, one) for source, one in rows]})
     else:
-        if not given.strip():
-            raise DataError("the text is empty")
         (one,) = fitted.translate([given], **how)
+        if not one.source_tokens:
+            raise DataError("the text is empty")
         if one.unread:
             out.notes.print(f"note: {_unread(one)}")
         out.text.print(one.text)
