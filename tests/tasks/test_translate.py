@@ -236,7 +236,7 @@ def test_a_training_that_broke_off_goes_on_bit_for_bit(tmp_path, monkeypatch):
     ("options", "sentence"),
     [
         ({"cell": "lstn"}, "cell is 'lstn'; it must be rnn, gru, lstm, or these joined by +"),
-        ({"cell": "gru+lstm", "decoder_layers": 2}, "the stack 'gru\\+lstm' already names the layers"),
+        ({"cell": "gru+lstm", "decoder_layers": 2}, "the stack 'gru\\+lstm' already names its layers"),
         ({"attention": "dot"}, "attention is 'dot'; it must be one of luong, bahdanau"),
         ({"validation_target_data": "x"}, "validation_target_data is given without validation_data"),
         ({"beams": 0}, r"beams is 0; it must be in \[1, 1000\]"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from gatewise.errors import UsageError
-from gatewise.training.config import Rule, load_config, make_config, rule
+from gatewise.training.config import Rule, in_order, load_config, make_config, rule
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,7 +39,7 @@ def config_flags(config: type[DataclassInstance], *, without: Collection[str] = 
     kinds = get_type_hints(config)
     made = [
         _parameter(item.name, kinds[item.name], rule(item), item.default)
-        for item in fields(config)
+        for item in in_order(config)
         if item.name not in without
     ]
 

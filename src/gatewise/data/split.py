@@ -1,11 +1,23 @@
-"""A training and a validation part: stratified by label, groups kept together, decided by a seed."""
+"""A training and a validation part, decided by a seed: drawn, or stratified by label with groups kept together."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import torch
 
 from gatewise.errors import UsageError
+
+
+def draw(n: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Divide n examples, two or more, by chance: the rising indices of training and of validation.
+
+    Args:
+        fraction: of the examples for validation, rounded; at least one goes to either side.
+    """
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
+    wanted = min(max(1, round(fraction * n)), n - 1)
+    return sorted(order[wanted:]), sorted(order[:wanted])
 
 
 def split(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+
+from gatewise.training.config import in_order
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,7 +30,7 @@ def how_it_was_trained(config: DataclassInstance, metrics: Mapping[str, Any]) ->
     versions = ", ".join(f"{name} {number}" for name, number in metrics.get("versions", {}).items())
     if versions:
         lines.append(f"Versions: {versions}.")
-    options = [f"| {item.name} | {code(getattr(config, item.name))} |" for item in fields(config)]
+    options = [f"| {item.name} | {code(getattr(config, item.name))} |" for item in in_order(config)]
     return [*lines, "", "| option | value |", "|---|---|", *options]
 
 

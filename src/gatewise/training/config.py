@@ -1,7 +1,8 @@
 """Options of a recipe: a flat dataclass, checked when it is made, read from and written to TOML.
 
 A recipe declares its options with `option`, calls `check_options(self)` in `__post_init__`, and gets
-`load_config` and `dump_config` for it. TOML has no "nothing", so an option that is off holds 0 or "".
+`load_config` and `dump_config` for it. TOML has no "nothing", so an option that is off holds 0 or "". What all recipes
+have in common is in `gatewise.training.recipe_config`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FORMAT = 1
+GROUPS = ("data", "picture", "text", "model", "training", "search")
+"""The groups of the recipes' options, in the order in which they are shown."""
 MOST_BYTES = 1_000_000
 """Of a configuration: room for the names of thousands of features."""
 MOST_DOTS = 20
@@ -45,6 +48,7 @@ class Rule:
     Args:
         low, high: bounds of a number; `low` itself is refused when `above` is set, `high` when `below` is.
         choices: the accepted texts, or None for any.
+        path: it names a file or folder, or is empty.
     """
 
     help: str
@@ -54,6 +58,7 @@ class Rule:
     above: bool = False
     below: bool = False
     choices: tuple[str, ...] | None = None
+    path: bool = False
 
     def range(self) -> str:
         """The accepted range in mathematical brackets, e.g. `[0, 1)`."""
@@ -68,13 +73,26 @@ class Rule:
 
 
 def option(default: Any, help: str, group: str, **limits: Any) -> Any:
-    """A dataclass field with a default and a `Rule` (limits: low, high, above, below, choices)."""
+    """A dataclass field with a default and a `Rule` (limits: low, high, above, below, choices, path)."""
     return field(default=default, metadata={"rule": Rule(help, group, **limits)})
+
+
+def default(base: type[DataclassInstance], name: str, value: Any, **changes: Any) -> Any:
+    """The option `name` of a config that is inherited from, with another default; `changes` of its rule (help, …)."""
+    (inherited,) = (item for item in fields(base) if item.name == name)
+    return field(default=value, metadata={"rule": replace(rule(inherited), **changes)})
 
 
 def rule(option_field: Field[Any]) -> Rule:
     """The rule that `option` stored in a field."""
     return option_field.metadata["rule"]
+
+
+def in_order(config: DataclassInstance | type[DataclassInstance]) -> list[Field[Any]]:
+    """The fields of a config by their groups (see `GROUPS`; others after these), each group as it is declared."""
+    found = fields(config)
+    groups = [*GROUPS, *dict.fromkeys(rule(item).group for item in found)]
+    return sorted(found, key=lambda item: groups.index(rule(item).group))
 
 
 def check_options(config: DataclassInstance) -> None:
@@ -138,7 +156,7 @@ def dump_config(
     config: DataclassInstance, path: str | Path | None, *, task: str, format: int = FORMAT
 ) -> str:
     """Every option as TOML, headed by format and task; written to `path` unless it is None, and returned."""
-    values = {item.name: getattr(config, item.name) for item in fields(config)}
+    values = {item.name: getattr(config, item.name) for item in in_order(config)}
     head: dict[str, Any] = {"format": format, "task": task}
     text = tomli_w.dumps(head | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()})
     if path is not None:

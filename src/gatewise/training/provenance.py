@@ -24,6 +24,7 @@ def trained(outcome: Outcome, network: nn.Module) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "parameters": sum(p.numel() for p in network.parameters()),
         "device": str(next(network.parameters()).device),
+        "threads": torch.get_num_threads(),
     }
 
 

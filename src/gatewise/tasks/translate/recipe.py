@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,21 +12,18 @@ from torch.nn.functional import cross_entropy
 
 from gatewise.data.batches import bucketed_batches
 from gatewise.data.pairs import Pairs
+from gatewise.data.split import draw
 from gatewise.data.wording import count
-from gatewise.decoding.targets import Ids
+from gatewise.decoding.targets import Ids, shared_figures
 from gatewise.errors import DataError
 from gatewise.tasks.translate.config import TASK, TranslateConfig
 from gatewise.tasks.translate.encode import Batch, PairEncoder, collate
 from gatewise.tasks.translate.fitted import FittedTranslator, make_network, token_figures
-from gatewise.training import run as runs
-from gatewise.training.config import dump_config
-from gatewise.training.device import pick_device
-from gatewise.training.distributed import Processes, shard
-from gatewise.training.job import Job, job_reporter, run_folder, settings, stopped_early
-from gatewise.training.loop import fit
-from gatewise.training.options import FREE, LoopOptions, Outcome
-from gatewise.training.progress import Reporter
-from gatewise.training.provenance import trained, versions
+from gatewise.training.distributed import shard
+from gatewise.training.job import Job
+from gatewise.training.options import Outcome
+from gatewise.training.recipe import Training, begin_training, hashes_of, notes_of, sources
+from gatewise.training.recipe_config import with_full_paths
 from gatewise.training.sums import Sum
 
 
@@ -62,50 +58,31 @@ def train_pairs(
         UsageError: options that do not fit the data or the machine. GatewiseError: the loss is not finite.
     """
     job = job or Job(**options)
-    given = validation is not None
-    part, held_out = (train, validation) if given else divide(train, config)
-    with (
-        Processes.current(pick_device(config.device)) as processes,
-        run_folder(job, processes, keep_checkpoints=config.keep_checkpoints > 0) as folder,
-        settings(processes.device, config.seed, config.threads),
-    ):
-        if folder and processes.is_first and not (folder / runs.CONFIG).exists():
-            dump_config(config, folder / runs.CONFIG, task=TASK)
-        report = job_reporter(job, folder, processes)
-        notes = list(train.notes) + (
-            [f"validation: {note}" for note in validation.notes] if validation else []
-        )
+    part, held_out = (train, validation) if validation is not None else divide(train, config)
+    hashes, notes = hashes_of(train, validation), notes_of(train, validation)
+    with begin_training(config, job, task=TASK, hashes=hashes, notes=notes) as training:
         encoder = PairEncoder.train(part, config)
-        encoded = _encode(part, encoder, config, notes)
-        measured = _encode(held_out, encoder, None, notes) if held_out is not None else None
-        for note in notes:
-            report.note(note)
-        network = make_network(config, encoder).to(processes.device)
-        about = _about(config, train, validation)
-        outcome = _fit(
-            network, encoder, encoded, measured, config, report, folder, about, processes, resume=job.resumes
-        )
-        if outcome.stopped != "finished":
-            notes.append(stopped_early(outcome))
-            report.note(notes[-1])
+        encoded = _encode(part, encoder, config, training.notes)
+        measured = _encode(held_out, encoder, None, training.notes) if held_out is not None else None
+        network = make_network(config, encoder)
+        outcome = _fit(training, network, encoder, encoded, measured)
         fitted = FittedTranslator(config, network.train(False), encoder, history=outcome.history)
-        fitted.metrics = _described(train, validation, part, held_out, config, outcome, network) | {
-            "command": job.command,
-            "notes": notes,
-        }
-        if held_out is not None and processes.is_first:
+        fitted.metrics = training.described(
+            outcome,
+            network,
+            **sources(_source, train, validation),
+            split=training.split(part, held_out, "of the sources held out"),
+        )
+        if held_out is not None and training.processes.is_first:
             fitted.metrics["validation"] = fitted.evaluate(held_out)
-        if folder and processes.is_first:
-            fitted.write(folder)
+        training.save(fitted.write)
     return fitted
 
 
 def with_data_places(config: TranslateConfig, train: Pairs) -> TranslateConfig:
     """The options with absolute paths and the columns that were read, so that they read the same data anywhere."""
-    names = ("data", "target_data", "validation_data", "validation_target_data")
-    places = {name: str(Path(value).absolute()) for name in names if (value := getattr(config, name))}
-    columns = dict(zip(("source", "target"), train.columns or ("", ""), strict=True))
-    return replace(config, **places, **columns)
+    source, target = train.columns or ("", "")
+    return with_full_paths(config, source=source, target=target)
 
 
 def divide(train: Pairs, config: TranslateConfig) -> tuple[Pairs, Pairs | None]:
@@ -123,11 +100,11 @@ def divide(train: Pairs, config: TranslateConfig) -> tuple[Pairs, Pairs | None]:
         raise DataError(
             f"{train.source}: {count(len(train), 'pair')} of one source; give more, or set validation to 0"
         )
-    order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(config.seed)).tolist()
-    wanted = min(max(1, round(config.validation * len(groups))), len(groups) - 1)
     members = list(groups.values())
-    outside = sorted(k for group in order[:wanted] for k in members[group])
-    inside = sorted(k for group in order[wanted:] for k in members[group])
+    inside, outside = (
+        sorted(k for group in side for k in members[group])
+        for side in draw(len(members), config.validation, config.seed)
+    )
     return train.subset(inside), train.subset(outside)
 
 
@@ -143,18 +120,13 @@ class Some:
 
 
 def _fit(
+    training: Training[TranslateConfig],
     network: nn.Module,
     encoder: PairEncoder,
     train: Part,
     validation: Part | None,
-    config: TranslateConfig,
-    report: Reporter,
-    folder: Path | None,
-    about: dict[str, Any],
-    processes: Processes,
-    *,
-    resume: bool,
 ) -> Outcome:
+    config, processes = training.config, training.processes
     lengths = [len(source) + len(target) for source, target in zip(train.sources, train.targets, strict=True)]
 
     def batches(epoch: int) -> list[Some]:
@@ -173,37 +145,13 @@ def _fit(
         total = cross_entropy(logits, wanted, reduction="sum", label_smoothing=config.label_smoothing)
         return Sum(total, len(wanted))
 
-    return fit(
-        network,
-        batches,
-        loss,
-        LoopOptions(**{name: getattr(config, name) for name in _SHARED}, metric="loss"),
-        prepare=prepare,
-        evaluate=_evaluation(encoder, validation, processes) if validation else None,
-        report=report,
-        processes=processes,
-        folder=folder,
-        resume=resume,
-        about=about,
-        config=dump_config(config, None, task=TASK),
-    )
+    def figures(model: nn.Module, own: Sequence[int]) -> tuple[float, float, float]:
+        assert validation
+        sources, targets = [validation.sources[k] for k in own], [validation.targets[k] for k in own]
+        return token_figures(model, encoder, sources, targets)
 
-
-_SHARED = {item.name for item in fields(LoopOptions)} & {item.name for item in fields(TranslateConfig)}
-
-
-def _evaluation(
-    encoder: PairEncoder, part: Part, processes: Processes
-) -> Callable[[nn.Module], dict[str, float]]:
-    """Figures over the whole part, of which each process reads its share; the same in all of them."""
-
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        own = processes.shard(range(len(part)))
-        sums = token_figures(model, encoder, [part.sources[k] for k in own], [part.targets[k] for k in own])
-        loss, right, tokens = processes.sum(list(sums))
-        return {"loss": loss / tokens, "accuracy": right / tokens}
-
-    return evaluate
+    evaluate = shared_figures(figures, len(validation), processes) if validation else None
+    return training.fit(network, batches, loss, prepare=prepare, evaluate=evaluate)
 
 
 def _encode(pairs: Pairs, encoder: PairEncoder, config: TranslateConfig | None, notes: list[str]) -> Part:
@@ -229,44 +177,6 @@ def _encode(pairs: Pairs, encoder: PairEncoder, config: TranslateConfig | None, 
             f"{config.max_length} tokens on a side (max_length)"
         )
     return Part([sources[k] for k in kept], [targets[k] for k in kept])
-
-
-def _about(config: TranslateConfig, train: Pairs, validation: Pairs | None) -> dict[str, Any]:
-    """What a training may not change when it is resumed: its options and its data, wherever these lie."""
-    elsewhere = {"data", "target_data", "validation_data", "validation_target_data"}
-    options = {
-        name: value for name, value in asdict(config).items() if name not in FREE | elsewhere | _SEARCH
-    }
-    about = options | {"the SHA-256 of the training data": train.sha256}
-    return about | ({"the SHA-256 of the validation data": validation.sha256} if validation else {})
-
-
-_SEARCH = {"beams", "length_penalty", "coverage_penalty"}
-
-
-def _described(
-    train: Pairs,
-    validation: Pairs | None,
-    part: Pairs,
-    held_out: Pairs | None,
-    config: TranslateConfig,
-    outcome: Outcome,
-    network: nn.Module,
-) -> dict[str, Any]:
-    how = (
-        "given"
-        if validation is not None
-        else f"{config.validation:g} of the sources held out, seed {config.seed}"
-    )
-    found: dict[str, Any] = {
-        "format": 1,
-        "task": TASK,
-        "data": _source(train),
-        "split": {"training": len(part), "validation": len(held_out or []), "how": how},
-        "training": trained(outcome, network),
-        "versions": versions(),
-    }
-    return found | ({"validation_data": _source(validation)} if validation is not None else {})
 
 
 def _source(data: Pairs) -> dict[str, Any]:
