@@ -282,7 +282,7 @@ def test_a_broken_picture_stops_a_training_before_anything_is_left(pictures, tmp
     ("options", "sentence"),
     [
         ({"cell": "lstn"}, "cell is 'lstn'; it must be rnn, gru, lstm, or these joined by +"),
-        ({"cell": "gru+lstm", "decoder_layers": 2}, "the stack 'gru\\+lstm' already names the layers"),
+        ({"cell": "gru+lstm", "decoder_layers": 2}, "the stack 'gru\\+lstm' already names its layers"),
         ({"picture_size": 100}, "picture_size is 100; it must be a multiple of 16"),
         ({"channels": 40}, "channels is 40; it must be a multiple of 32"),
         ({"features": "resnet18"}, "features is 'resnet18'; it must be torchvision/NAME or timm/NAME"),

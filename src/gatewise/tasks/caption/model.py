@@ -31,6 +31,7 @@ class Captioner(nn.Module):
         super().__init__()
         self.dropout, self.augment, self.flip = config.dropout, config.augment, config.flip
         self.penalised = config.doubly_stochastic > 0
+        self.bf16 = config.precision == "bf16"
         size = config.picture_size
         self.seen = (
             (1, 1, config.feature_size) if config.features else (3, size, size)
@@ -96,13 +97,14 @@ class Captioner(nn.Module):
         Returns: logits [N, V] of the N tokens inside the sentences; those tokens [N]; and Σ (1 - Σ_t a_ts)² over all
             sentences and steps s of their memories (Xu 2015, equation 14), 0 where it costs nothing.
         """
-        decoding = self.begin(batch.sights, batch.counts, batch.owners)
-        read, weights = self.decoder(batch.inputs, decoding)
+        with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=self.bf16 and self.training):
+            decoding = self.begin(batch.sights, batch.counts, batch.owners)
+            read, weights = self.decoder(batch.inputs, decoding)
         inside = batch.inside
-        logits = self.decoder.logits(read[inside])
+        logits = self.decoder.logits(read[inside].float())
         if not self.penalised:
             return logits, batch.wanted[inside], logits.new_zeros(())
-        looked = (weights * inside[..., None]).sum(0)  # [B, S]
+        looked = (weights.float() * inside[..., None]).sum(0)  # [B, S]
         return logits, batch.wanted[inside], ((1 - looked).square() * decoding.memory.inside.t()).sum()
 
     def _cells(self, sights: Tensor, counts: Tensor) -> Tensor:

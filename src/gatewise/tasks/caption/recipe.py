@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gatewise.data.captions import Captions
+from gatewise.data.split import draw
 from gatewise.data.tokenizer import Tokenizer
 from gatewise.data.wording import count
-from gatewise.decoding.targets import Ids
+from gatewise.decoding.targets import Ids, shared_figures
 from gatewise.errors import DataError
 from gatewise.tasks.caption.config import TASK, CaptionConfig
 from gatewise.tasks.caption.encode import Batch, Looker, collate, encode_sentences
 from gatewise.tasks.caption.fitted import FittedCaptioner, caption_sums, check_kind, make_network, source_of
-from gatewise.training import run as runs
-from gatewise.training.config import dump_config
-from gatewise.training.device import pick_device
-from gatewise.training.distributed import Processes
-from gatewise.training.job import Job, job_reporter, run_folder, settings, stopped_early
-from gatewise.training.loop import fit
-from gatewise.training.options import FREE, LoopOptions, Outcome
-from gatewise.training.progress import Reporter
-from gatewise.training.provenance import trained, versions
+from gatewise.training.job import Job
+from gatewise.training.options import Outcome
+from gatewise.training.recipe import Training, begin_training, hashes_of, notes_of, sources
+from gatewise.training.recipe_config import with_full_paths
 from gatewise.training.sums import Sum
 
 FEATURES = "features"
@@ -69,66 +65,37 @@ def train_captions(
     if validation is not None:
         check_kind(validation, config)
     part, held_out = (train, validation) if validation is not None else divide(train, config)
-    with (
-        Processes.current(pick_device(config.device)) as processes,
-        run_folder(job, processes, keep_checkpoints=config.keep_checkpoints > 0) as folder,
-        settings(processes.device, config.seed, config.threads),
-    ):
-        report = job_reporter(job, folder, processes)
-        notes = list(train.notes) + (
-            [f"validation: {note}" for note in validation.notes] if validation else []
-        )
-        looker = Looker(config, _cache(config, folder), processes.device)
+    hashes, notes = hashes_of(train, validation), notes_of(train, validation)
+    with begin_training(config, job, task=TASK, hashes=hashes, notes=notes) as training:
+        looker = Looker(config, _cache(config, training.folder), training.processes.device)
         vocabulary = Tokenizer.train(
             [text for some in part.captions for text in some],
             config.tokenizer,  # pyright: ignore[reportArgumentType]
             config.vocab_size,
         )
-        encoded = _encode(part, looker, vocabulary, config, notes)
+        encoded = _encode(part, looker, vocabulary, config, training.notes)
         measured = _encode(held_out, looker, vocabulary, config, []) if held_out is not None else None
         if config.features and not config.blind:
-            config = replace(config, feature_size=encoded.sights[0].shape[-1])
-        if folder and processes.is_first and not (folder / runs.CONFIG).exists():
-            dump_config(config, folder / runs.CONFIG, task=TASK)
-        for note in notes:
-            report.note(note)
-        network = make_network(config, vocabulary).to(processes.device)
-        about = _about(config, train, validation)
-        outcome = _fit(
-            network,
-            vocabulary,
-            encoded,
-            measured,
-            config,
-            report,
-            folder,
-            about,
-            processes,
-            resume=job.resumes,
-        )
-        if outcome.stopped != "finished":
-            notes.append(stopped_early(outcome))
-            report.note(notes[-1])
+            config = training.config = replace(config, feature_size=encoded.sights[0].shape[-1])
+        network = make_network(config, vocabulary)
+        outcome = _fit(training, network, vocabulary, encoded, measured)
         fitted = FittedCaptioner(config, network.train(False), vocabulary, history=outcome.history)
-        fitted.metrics = _described(train, validation, part, held_out, config, outcome, network) | {
-            "command": job.command,
-            "notes": notes,
-        }
-        if held_out is not None and measured is not None and processes.is_first:
+        fitted.metrics = training.described(
+            outcome,
+            network,
+            **sources(source_of, train, validation),
+            split=training.split(part, held_out, "of the pictures held out"),
+        )
+        if held_out is not None and measured is not None and training.processes.is_first:
             fitted.metrics["validation"] = fitted.evaluate_on(measured.sights, held_out)
-        if folder and processes.is_first:
-            fitted.write(folder)
+        training.save(fitted.write)
     return fitted
 
 
 def with_data_places(config: CaptionConfig, train: Captions) -> CaptionConfig:
     """The options with absolute paths and the columns that were read, so that they read the same data anywhere."""
-    places = {name: str(Path(value).absolute()) for name in _PLACES if (value := getattr(config, name))}
-    columns = dict(zip(("image", "caption"), train.columns or ("", ""), strict=True))
-    return replace(config, **places, **columns, video=train.video)
-
-
-_PLACES = ("pictures", "captions", "validation_pictures", "validation_captions", "cache")
+    image, caption = train.columns or ("", "")
+    return with_full_paths(config, image=image, caption=caption, video=train.video)
 
 
 def divide(train: Captions, config: CaptionConfig) -> tuple[Captions, Captions | None]:
@@ -143,9 +110,8 @@ def divide(train: Captions, config: CaptionConfig) -> tuple[Captions, Captions |
         raise DataError(
             f"{train.source}: sentences of {count(len(train), 'picture')}; give more, or set validation to 0"
         )
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed)).tolist()
-    wanted = min(max(1, round(config.validation * len(train))), len(train) - 1)
-    return train.subset(sorted(order[wanted:])), train.subset(sorted(order[:wanted]))
+    inside, outside = draw(len(train), config.validation, config.seed)
+    return train.subset(inside), train.subset(outside)
 
 
 def _cache(config: CaptionConfig, folder: Path | None) -> Path | None:
@@ -166,18 +132,14 @@ def _encode(
 
 
 def _fit(
+    training: Training[CaptionConfig],
     network: nn.Module,
     vocabulary: Tokenizer,
     train: Part,
     validation: Part | None,
-    config: CaptionConfig,
-    report: Reporter,
-    folder: Path | None,
-    about: dict[str, Any],
-    processes: Processes,
-    *,
-    resume: bool,
 ) -> Outcome:
+    config, processes = training.config, training.processes
+
     def batches(epoch: int) -> list[list[int]]:
         order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         shuffled = torch.randperm(len(train), generator=order)
@@ -191,69 +153,10 @@ def _fit(
         total = cross_entropy(logits, wanted, reduction="sum", label_smoothing=config.label_smoothing)
         return Sum(total + config.doubly_stochastic * unlike_one, len(wanted), shown=total)
 
-    return fit(
-        network,
-        batches,
-        loss,
-        LoopOptions(**{name: getattr(config, name) for name in _SHARED}, metric="loss"),
-        prepare=prepare,
-        evaluate=_evaluation(vocabulary, validation, processes) if validation else None,
-        report=report,
-        processes=processes,
-        folder=folder,
-        resume=resume,
-        about=about,
-        config=dump_config(config, None, task=TASK),
-    )
+    def figures(model: nn.Module, own: Sequence[int]) -> tuple[float, float, float]:
+        assert validation
+        sights, sentences = [validation.sights[k] for k in own], [validation.sentences[k] for k in own]
+        return caption_sums(model, vocabulary, sights, sentences)
 
-
-_SHARED = {item.name for item in fields(LoopOptions)} & {item.name for item in fields(CaptionConfig)}
-
-
-def _evaluation(
-    vocabulary: Tokenizer, part: Part, processes: Processes
-) -> Callable[[nn.Module], dict[str, float]]:
-    """Figures over the whole part, of which each process reads its share; the same in all of them."""
-
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        own = processes.shard(range(len(part)))
-        sums = caption_sums(
-            model, vocabulary, [part.sights[k] for k in own], [part.sentences[k] for k in own]
-        )
-        loss, right, tokens = processes.sum(list(sums))
-        return {"loss": loss / tokens, "accuracy": right / tokens}
-
-    return evaluate
-
-
-def _about(config: CaptionConfig, train: Captions, validation: Captions | None) -> dict[str, Any]:
-    """What a training may not change when it is resumed: its options and its data, wherever these lie."""
-    free = FREE | {*_PLACES, "beams", "length_penalty", "coverage_penalty"}
-    about = {name: value for name, value in asdict(config).items() if name not in free}
-    about["the SHA-256 of the training data"] = train.sha256
-    return about | ({"the SHA-256 of the validation data": validation.sha256} if validation else {})
-
-
-def _described(
-    train: Captions,
-    validation: Captions | None,
-    part: Captions,
-    held_out: Captions | None,
-    config: CaptionConfig,
-    outcome: Outcome,
-    network: nn.Module,
-) -> dict[str, Any]:
-    how = (
-        "given"
-        if validation is not None
-        else f"{config.validation:g} of the pictures held out, seed {config.seed}"
-    )
-    found: dict[str, Any] = {
-        "format": 1,
-        "task": TASK,
-        "data": source_of(train),
-        "split": {"training": len(part), "validation": len(held_out or []), "how": how},
-        "training": trained(outcome, network),
-        "versions": versions(),
-    }
-    return found | ({"validation_data": source_of(validation)} if validation is not None else {})
+    evaluate = shared_figures(figures, len(validation), processes) if validation else None
+    return training.fit(network, batches, loss, prepare=prepare, evaluate=evaluate)
