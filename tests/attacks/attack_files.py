@@ -13,15 +13,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import gatewise as gw
 from gatewise.data.scaler import Scaler
 from gatewise.data.tokenizer import Tokenizer
+from gatewise.decoding.targets import end_of
+from gatewise.tasks.caption.config import CaptionConfig
+from gatewise.tasks.caption.fitted import FittedCaptioner
+from gatewise.tasks.caption.fitted import make_network as make_captioner
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.encode import SeriesEncoder, TextEncoder
 from gatewise.tasks.classify.fitted import FittedClassifier, text_embedding
 from gatewise.tasks.classify.model import SequenceClassifier
+from gatewise.tasks.generate.config import GenerateConfig
+from gatewise.tasks.generate.recipe import train as train_language_model
 from gatewise.training.carried import Carried
 from gatewise.training.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint
 from gatewise.training.loop import Fit
@@ -68,6 +75,36 @@ def series_run() -> Path:
     network = SequenceClassifier(config, 2, features=2).eval()
     FittedClassifier(config, network, encoder, ["up", "down"]).save(scratch() / "series-run")
     return scratch() / "series-run"
+
+
+@cache
+def language_run() -> Path:
+    """A language model that has read a line nine times."""
+    (scratch() / "corpus.txt").write_text("a fine film\n" * 9)
+    config = GenerateConfig(
+        data=(str(scratch() / "corpus.txt"),), embedding_size=6, hidden_size=5, num_layers=1, epochs=1, streams=2,
+        steps=9, device="cpu",
+    )  # fmt: skip
+    train_language_model(config, out=scratch() / "language-run", progress=None)
+    return scratch() / "language-run"
+
+
+@cache
+def caption_run() -> Path:
+    """A captioner that ends each sentence as soon as it can."""
+    config = CaptionConfig(picture_size=32, channels=32, embedding_size=6, hidden_size=5, device="cpu")
+    vocabulary = Tokenizer.train(TEXTS, "words", 100, 1)
+    network = make_captioner(config, vocabulary).eval()
+    with torch.no_grad():
+        network.decoder.output_bias[end_of(vocabulary)] = 50
+    FittedCaptioner(config, network, vocabulary).save(scratch() / "caption-run")
+    return scratch() / "caption-run"
+
+
+@cache
+def picture() -> Path:
+    Image.new("RGB", (40, 30), "red").save(scratch() / "a.png")
+    return scratch() / "a.png"
 
 
 @cache

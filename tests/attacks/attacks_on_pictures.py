@@ -1,7 +1,9 @@
 """Pictures, and tables that name them."""
 
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from attack import Attack
@@ -25,6 +27,24 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def _picture(name: str, content: bytes, says: str, what: str, naive: str) -> Attack:
     return Attack(name, what, naive, as_file("a.png", content), read_picture, DataError, says)
+
+
+def flat(width: int, height: int) -> bytes:
+    """A whole PNG of one clear colour, a line at a time."""
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+    packer = zlib.compressobj(9)
+    lines = b"".join(packer.compress(bytes(1 + 4 * width)) for _ in range(height)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", lines) + _chunk(b"IEND", b"")
+
+
+def _special(name: str, make: Callable[[Path], object], what: str) -> Attack:
+    def made(folder: Path) -> Path:
+        make(folder / "a.png")
+        return folder / "a.png"
+
+    return Attack(
+        name, what, "Waits, or reads for ever.", made, read_picture, DataError, "not a regular file"
+    )
 
 
 def _named(image: str):
@@ -56,6 +76,25 @@ ON_PICTURES = [
         "A header below what Pillow warns of.",
         "Decodes it.",
     ),
+    _picture(
+        "a clear picture of thirty-nine million pixels in some kB",
+        flat(6_300, 6_200),
+        "times its size; make it smaller",
+        "Whole and right, one colour, with transparency.",
+        "Takes 600 MB and more than a second to put it over white.",
+    ),
+    _picture(
+        "a GIF of thirty-nine million pixels that holds none",
+        b"GIF89a"
+        + struct.pack("<HHBBB", 6_300, 6_200, 0, 0, 0)
+        + b",\0\0\0\0"
+        + struct.pack("<HHBB", 6_300, 6_200, 0, 8),
+        "times its size; make it smaller",
+        "Two headers.",
+        "Makes room first.",
+    ),
+    _special("a picture that never ends", lambda path: path.symlink_to("/dev/zero"), "A link to /dev/zero."),
+    _special("a picture that nobody writes", os.mkfifo, "A pipe."),
     _picture(
         "a picture whose text unpacks to 200 MB",
         png(4, 4, _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),

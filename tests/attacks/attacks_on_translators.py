@@ -9,7 +9,7 @@ from attack import Attack
 from attack_files import as_file, copy_of, in_tensors, in_text, scratch
 
 from gatewise.data.pairs import Pairs
-from gatewise.errors import RunError
+from gatewise.errors import RunError, UsageError
 from gatewise.tasks.translate.config import TranslateConfig
 from gatewise.tasks.translate.encode import PairEncoder
 from gatewise.tasks.translate.fitted import FittedTranslator, load_fitted, make_network
@@ -20,12 +20,14 @@ PAIRS = Pairs([], ["a dull film", "the film"] * 2, ["un film nul", "le film"] * 
 
 @cache
 def run() -> Path:
-    """A translator with random weights."""
+    """A translator with random weights, that ends each target as soon as it can."""
     config = TranslateConfig(tokenizer="words", vocab_size=20, embedding_size=6, hidden_size=5, device="cpu")
     encoder = PairEncoder.train(PAIRS, config)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = make_network(config, encoder).eval()
+    with torch.no_grad():
+        network.decoder.output_bias[encoder.end] = 50
     FittedTranslator(config, network, encoder).save(scratch() / "translator")
     return scratch() / "translator"
 
@@ -49,6 +51,17 @@ def _explained(path: Path) -> None:
     hostile = "</script><img src=x onerror=alert(1)> \x1b[2J \u202e film " + "a " * 40
     page = load_fitted(path, device="cpu").explain(hostile, "le <b>film</b> \x00").to_html()
     assert not any(piece in page for piece in ("<img", "<b>film", "\x1b", "\u202e", "\x00"))
+
+
+def _translated(name: str, text: str, what: str, naive: str) -> Attack:
+    """A text that is answered as any other; its first tokens are read."""
+
+    def use(path: Path) -> None:
+        (found,) = load_fitted(path, device="cpu").translate([text])
+        assert found.source_tokens
+        found.text.encode()
+
+    return Attack(name, what, naive, lambda folder: run(), use, None)
 
 
 ON_TRANSLATORS = [
@@ -96,6 +109,33 @@ ON_TRANSLATORS = [
         "it must be in [1, 1000]",
         "A billion beams.",
         "Asks for all memory at the first text.",
+    ),
+    _translated(
+        "300,000 points to translate",
+        "." * 300_000,
+        "A token a character, of which the first are read.",
+        "Keeps text and place of every one: a hundred bytes and more each.",
+    ),
+    _translated(
+        "a word of 300,000 letters to translate",
+        "é" * 300_000,
+        "One unknown word.",
+        "Looks at it again for every piece.",
+    ),
+    _translated(
+        "signs to translate that turn, end or cut a text",
+        "\u202e a \0 film \u2028 \x1b[2J \ufeff",
+        "A NUL, a line separator, a turn of the direction, a mark.",
+        "Two programs see two different texts.",
+    ),
+    Attack(
+        "half a character to translate",
+        "What a terminal makes of a byte that is no UTF-8.",
+        "TypeError from the tokenizer.",
+        lambda folder: run(),
+        lambda path: load_fitted(path, device="cpu").translate(["film", "a \udcff"]),
+        UsageError,
+        "the source is not UTF-8 (character 3 of 3",
     ),
     Attack(
         "a text that would be markup, explained",

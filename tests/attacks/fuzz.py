@@ -7,6 +7,7 @@ import argparse
 import gc
 import gzip
 import hashlib
+import io
 import json
 import platform
 import random
@@ -23,14 +24,30 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from attack_files import begun, checkpoint, series_run, text_run, trace_file, training
+from attack_files import (
+    begun,
+    caption_run,
+    checkpoint,
+    language_run,
+    picture,
+    scratch,
+    series_run,
+    text_run,
+    trace_file,
+    training,
+)
+from attacks_on_translators import run as translator_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from gatewise.cli.safe_tensors import CONVERT_INPUTS, read_safetensors
+from gatewise.data.captions import read_captions
 from gatewise.data.catalogue import Dataset
 from gatewise.data.download import download
 from gatewise.data.fetch import RECORD, fetch_dataset
+from gatewise.data.pairs import read_pairs, read_sources
+from gatewise.data.pictures import picture_files, read_picture, squared
 from gatewise.data.series import read_series
 from gatewise.data.texts import read_texts
 from gatewise.data.tokenizer import Tokenizer
@@ -39,12 +56,16 @@ from gatewise.data.vectors import read_vectors
 from gatewise.errors import GatewiseError
 from gatewise.memory import Trace, ledger
 from gatewise.memory.summary import text as summary
+from gatewise.tasks.caption.features import Features, Frozen
+from gatewise.tasks.caption.fitted import load_fitted as load_captioner
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.faithfulness import FaithfulnessLog
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.trial_log import TrialLog
 from gatewise.tasks.generate.corpus import read_corpus
+from gatewise.tasks.generate.fitted import load_fitted as load_language_model
 from gatewise.tasks.generate.vocabulary import load_vocabulary
+from gatewise.tasks.translate.fitted import load_fitted as load_translator
 from gatewise.training.checkpoint import load_checkpoint
 from gatewise.training.config import load_config
 from gatewise.training.resume import Keeper
@@ -203,6 +224,33 @@ BINARY = (
     b"77777777777\0",
     b"\x1f\x8b\x08",
 )
+IMAGES = (
+    *BINARY,
+    b"IHDR",
+    b"IDAT",
+    b"PLTE",
+    b"tRNS",
+    b"eXIf",
+    b"iCCP",
+    b"acTL",
+    b"\xff\xd8",
+    b"\xff\xc0",
+    b"\xff\xc4",
+    b"\xff\xda",
+    b"\xff\xe1",
+    b"Exif\0\0",
+    b"II*\0",
+    b"VP8 ",
+    b"VP8L",
+    b"ALPH",
+    b"ANMF",
+    b"GIF89a",
+    b"!\xff\x0bNETSCAPE2.0",
+    b"!\xf9\x04",
+    b",",
+    b";",
+    b"\xff\xff\xff\x7f",
+)
 HTTP = (
     *NUMBERS,
     *BYTES,
@@ -313,6 +361,102 @@ def _text_folder(folder: Path, content: bytes) -> None:
     _texts(folder / "in")
 
 
+def _corpus_folder(folder: Path, content: bytes) -> object:
+    """A packed text, and this one in a folder below."""
+    (folder / "in" / "below").mkdir(parents=True, exist_ok=True)
+    (folder / "in" / "1.txt.gz").write_bytes(gzip.compress(b"a fine film\n"))
+    (folder / "in" / "below" / "2.txt").write_bytes(content)
+    return read_corpus([str(folder / "in")], test=0.1)
+
+
+def _pairs(path: Path) -> None:
+    found = read_pairs(path)
+    assert len(found.sources) == len(found.targets) == len(found.places) > 0
+    for text in (*found.sources, *found.targets):
+        assert text.strip() and text.encode()
+
+
+def _two_files(folder: Path, content: bytes) -> None:
+    (folder / "source.txt").write_bytes(content)
+    (folder / "target.txt").write_bytes(b"un film\nle film\n")
+    read_sources(folder / "source.txt")
+    read_pairs(folder / "source.txt", folder / "target.txt")
+
+
+def _captions(name: str) -> Use:
+    """A table beside a folder with two pictures and a clip."""
+
+    def use(folder: Path, content: bytes) -> None:
+        clip = folder / "pictures" / "clip"
+        clip.mkdir(parents=True, exist_ok=True)
+        for path in (clip / "1.png", clip.parent / "a.png", clip.parent / "b c.png"):
+            path.touch()
+        (folder / name).write_bytes(content)
+        found = read_captions(clip.parent, folder / name)
+        assert all(path.is_relative_to(clip.parent) for files in found.files for path in files)
+        assert all(text.encode() for texts in found.captions for text in texts)
+
+    return use
+
+
+def _seen(path: Path) -> None:
+    assert squared(read_picture(path, near=8), 8).shape == (3, 8, 8)
+
+
+def _clip(folder: Path, content: bytes) -> None:
+    """The broken frame between two whole ones."""
+    clip = folder / "clip"
+    clip.mkdir(exist_ok=True)
+    (clip / "1.png").write_bytes(picture().read_bytes())
+    (clip / "2.png").write_bytes(content)
+    (clip / "10.png").write_bytes(picture().read_bytes())
+    for path in picture_files(clip):
+        _seen(path)
+
+
+def _kept_features(folder: Path, content: bytes) -> None:
+    """Kept features that cannot be read are asked of the model, which there is not."""
+    kept = folder / "cache" / kept_features().relative_to(kept_features().parents[1])
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(content)
+    cells = Features(MODEL, folder / "cache", torch.device("cpu"))(picture())
+    assert cells.dim() == 3 and bool(cells.isfinite().all())
+
+
+@cache
+def kept_features() -> Path:
+    """The file in which the features of the picture are kept."""
+    features = Features(MODEL, scratch() / "cache", torch.device("cpu"))
+    vars(features)["model"] = Frozen(lambda pictures: torch.ones(1, 2, 2, 4), 8, (0.0,) * 3, (1.0,) * 3)
+    features(picture())
+    return next((scratch() / "cache").rglob("*.safetensors"))
+
+
+def _writes(folder: Path) -> None:
+    assert len("".join(load_language_model(folder, device="cpu").write("a f", 3))) <= 3
+
+
+def _translates(folder: Path) -> None:
+    load_translator(folder, device="cpu").translate(["a dull film"])[0].text.encode()
+
+
+def _describes(folder: Path) -> None:
+    load_captioner(folder, device="cpu").describe([picture()])[0].text.encode()
+
+
+def _prompt(folder: Path, content: bytes) -> None:
+    """As a terminal gives it."""
+    list(load_language_model(language_run(), device="cpu").write(_argument(content), 3))
+
+
+def _source(folder: Path, content: bytes) -> None:
+    load_translator(translator_run(), device="cpu").translate([_argument(content)])[0].text.encode()
+
+
+def _argument(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
+
+
 def _series(path: Path) -> object:
     return read_series(path, id="id", time="time", features=["a", "b"], label="label")
 
@@ -393,6 +537,7 @@ def _http(folder: Path, content: bytes) -> None:
     download(_address(), path, size=5, checksum=f"md5:{hashlib.md5(b'hello').hexdigest()}")
 
 
+MODEL = "timm/none"
 DATASET = Dataset("x", "X", "none", "http://127.0.0.1:1", ())
 TRIAL = {
     "model": "lstm",
@@ -435,6 +580,50 @@ def _bpe() -> list[bytes]:
         return [Path(folder, "t.json").read_bytes()]
 
 
+def _pictures(kind: str) -> list[bytes]:
+    """Small pictures of a format: of every kind of pixel, turned, and as an animation."""
+    plain = Image.linear_gradient("L").resize((40, 30))
+    clear = Image.merge("RGBA", (plain, plain, plain, plain))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90° clockwise
+    several: dict[str, object] = {"save_all": True, "append_images": [plain.convert("RGB")]}
+    images: dict[str, list[tuple[Image.Image, dict[str, object]]]] = {
+        "PNG": [
+            (clear, {}),
+            (plain.convert("P"), {"transparency": 0}),
+            (plain.convert("I;16"), {"exif": exif}),
+        ],
+        "JPEG": [
+            (plain, {}),
+            (clear.convert("RGB"), {"exif": exif}),
+            (clear.convert("CMYK"), {"progressive": True}),
+        ],
+        "WEBP": [(clear, {"exif": exif}), (clear.convert("RGB"), several), (clear, {"lossless": True})],
+        "GIF": [(plain, {}), (clear.convert("RGB"), several), (plain.convert("P"), {"transparency": 0})],
+        "BMP": [(clear.convert("RGB"), {}), (plain.convert("P"), {}), (plain.convert("1"), {})],
+    }
+    found = []
+    for image, options in images[kind]:
+        stream = io.BytesIO()
+        image.save(stream, kind, **options)
+        found.append(stream.getvalue())
+    return found
+
+
+def _of_run(
+    task: str, good: Callable[[], Path], vocabulary: str, read: Callable[[Path], object]
+) -> dict[str, Reader]:
+    """Each file of a run, broken."""
+    tokens = {"config.toml": TOML, "model.safetensors": TENSORS}
+    names = ("config.toml", vocabulary, "metrics.json", "model.safetensors")
+    return {
+        f"run of {task}: {name}": Reader(
+            _bytes_of(good, name), _inside(good, name, read), tokens.get(name, JSON)
+        )
+        for name in names
+    }
+
+
 ROWS = 'text,label,id\na fine film,good,1\n"a ""dull""\nfilm",bad,2\n'
 STEPS = "id,time,a,b,label\ns,1,0.5,NA,x\ns,2,1.5,2,x\nt,1,-3,,y\nt,4,1e3,0,y\n"
 DATES = "id,time,a,b,label\ns,2024-01-01T10:00:00+02:00,0,1,x\nt,2024-01-02T00:00:00+02:00,1,1,y\n"
@@ -446,6 +635,9 @@ OPTIONS = 'format = 1\ntask = "classify"\ncell = "gru"\nhidden_size = 7\nfeature
 ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello"
 CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
+PAIRS = 'source\ttarget\nein Film\ta film\n"der ""Film"""\t the film\n'
+PAIR_OBJECTS = '{"source": "ein Film", "target": "a film"}\n{"source": "d\\u00fcll", "target": 2.5}\n'
+CAPTIONS = 'image,caption\na.png,A dog runs .\n"b c.png","A cat, asleep"\na.png, A brown dog \n'
 VOCABULARY = '{"kind": "characters", "tokens": [" ", "a", "f", "i", "l", "m"]}'
 READERS: dict[str, Reader] = {
     "texts.csv": Reader(_of(ROWS), _file("a.csv", _texts), TABLE),
@@ -465,6 +657,34 @@ READERS: dict[str, Reader] = {
         _file("c.txt.gz", lambda path: read_corpus([str(path)], validation=0)),
         BINARY,
     ),
+    "folder of a corpus": Reader(_of("a fine film\nof two lines\n" * 3), _corpus_folder, BYTES),
+    "corpus of a table": Reader(
+        _of(ROWS), _file("c.csv", lambda path: read_corpus([str(path)], column="text")), TABLE
+    ),
+    "pairs.tsv": Reader(_of(PAIRS), _file("p.tsv", _pairs), (*TABLE, b"source", b"target")),
+    "pairs.jsonl": Reader(_of(PAIR_OBJECTS), _file("p.jsonl", _pairs), (*JSON, b'"source"', b'"target"')),
+    "pairs of two files": Reader(_of("a film\nthe film\n"), _two_files, (*BYTES, b"\n", b"\r\n", b"\r")),
+    "captions.csv": Reader(
+        _of(CAPTIONS, "video,text\nclip,a red ball\n"),
+        _captions("c.csv"),
+        (*TABLE, b"../", b"a.png", b"clip", b"/"),
+    ),
+    "captions of lines": Reader(
+        _of("a.png#0\ta dog .\na.png#1\ta brown dog .\nb c.png#0\ta cat\n"),
+        _captions("c.token"),
+        (*TABLE, b"#0\t", b"../", b"a.png"),
+    ),
+    **{
+        f"picture: {kind}": Reader(partial(_pictures, kind), _file("a.png", _seen), IMAGES)
+        for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+    },
+    "frames of a clip": Reader(lambda: _pictures("PNG") + _pictures("JPEG"), _clip, IMAGES),
+    "features of a picture": Reader(_bytes_of(kept_features), _kept_features, TENSORS),
+    **_of_run("generate", language_run, "vocabulary.json", _writes),
+    **_of_run("translate", translator_run, "tokenizer.json", _translates),
+    **_of_run("caption", caption_run, "tokenizer.json", _describes),
+    "prompt": Reader(_of("a fine film\n"), _prompt, BYTES),
+    "source of a translator": Reader(_of("a dull film", "das größte 1.5"), _source, BYTES),
     "vocabulary.json": Reader(
         _of(VOCABULARY, '{"kind": "words", "tokens": ["<unk>", "<eos>", "a"]}', '{"kind": "bytes"}'),
         _file("vocabulary.json", lambda path: load_vocabulary(path.parent).encode(b"a film")),

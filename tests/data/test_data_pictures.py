@@ -128,6 +128,21 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path, content, sentence):
     assert str(refused.value).startswith(f"{path}: {sentence}")
 
 
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    path = saved(Image.new("RGBA", (200, 150)), tmp_path / "a.png")
+    size = path.stat().st_size
+    assert read_picture(path).size == (200, 150)
+    monkeypatch.setattr(pictures, "FREE_PIXELS", 8_000)
+    assert 200 * size < 3 * 200 * 150  # it is flat
+    with pytest.raises(DataError) as refused:
+        read_picture(path)
+    assert str(refused.value) == (
+        f"{path}: 200 × 150 pixels in {size:,} bytes, which is more than 200 times its size; make it smaller"
+    )
+    noise = np.random.default_rng(0).integers(0, 255, (90, 100, 3), np.uint8)
+    assert read_picture(saved(Image.fromarray(noise), tmp_path / "b.png")).size == (100, 90)
+
+
 def test_files_that_are_none_or_too_large_are_refused(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="there is no such file"):
         read_picture(tmp_path / "none.png")

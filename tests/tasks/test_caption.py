@@ -287,6 +287,10 @@ def test_a_broken_picture_stops_a_training_before_anything_is_left(pictures, tmp
         ({"channels": 40}, "channels is 40; it must be a multiple of 32"),
         ({"features": "resnet18"}, "features is 'resnet18'; it must be torchvision/NAME or timm/NAME"),
         ({"features": "timm/"}, "features is 'timm/'; it must be torchvision/NAME or timm/NAME"),
+        (
+            {"features": "timm/hf-hub:a/b"},
+            "features is 'timm/hf-hub:a/b'; it must be torchvision/NAME or timm/NAME",
+        ),
         ({"validation_pictures": "x"}, "validation_pictures is given without validation_captions"),
     ],
 )

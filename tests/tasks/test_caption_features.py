@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from gatewise.data.captions import read_captions
-from gatewise.errors import UsageError
+from gatewise.errors import DataError, UsageError
 from gatewise.tasks.caption.config import CaptionConfig
+from gatewise.tasks.caption.encode import Looker
 from gatewise.tasks.caption.features import Features, _as_grid
 from gatewise.tasks.caption.fitted import load_fitted
 from gatewise.tasks.caption.recipe import train_captions
@@ -105,6 +107,21 @@ def test_features_are_kept_by_model_and_content(packages, quarters, tmp_path):
         assert torch.equal(Features(name, cache, CPU)(quarters), first)
     assert len(packages) == 3
     assert not [path for path in cache.rglob("*") if "partial" in path.name]
+
+
+def test_kept_features_of_another_shape_are_refused_and_broken_numbers_made_anew(
+    packages, quarters, tmp_path
+):
+    cache = tmp_path / "cache"
+    first = Features("timm/means", cache, CPU)(quarters)
+    (kept,) = cache.rglob("*.safetensors")
+    save_file({"cells": torch.full((4, 4, 3), torch.nan).half()}, kept)
+    assert torch.equal(Features("timm/means", cache, CPU)(quarters), first)
+    save_file({"cells": torch.zeros(4, 2, 6).half()}, kept)
+    looker = Looker(CaptionConfig(features="timm/means", feature_size=3), cache, CPU)
+    sentence = rf"quarters.png: its features are \[4, 2, 6\], where \[4, 2, 3\] are needed; delete .* {cache}/timm"
+    with pytest.raises(DataError, match=sentence):
+        looker([quarters])
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,25 @@ def test_a_translation_does_not_depend_on_its_neighbours(attention, ends):
             assert [len(one.tokens) for one in found] == [2 * len(text.split()) + 50]
 
 
+@pytest.mark.parametrize("kind", ["words", "bpe"])
+def test_of_a_long_text_the_beginning_is_cut_as_the_whole_is(kind):
+    pairs = Pairs([], ["ab abc abcabc 1.5", "abc 2.5"] * 4, ["x", "y"] * 4, "here", "00")
+    config = TranslateConfig(**SMALL | {"tokenizer": kind, "vocab_size": 290, "max_length": 3})
+    encoder = PairEncoder.train(pairs, config)
+    for text in (
+        "abc " * 99,
+        "abc" * 99,
+        "zz" * 200 + " y",
+        " " * 300 + "abc",
+        "1.5" * 150,
+        "<br />" * 50 + "ab",
+        "",
+    ):
+        (ids,) = encoder.sources([text])
+        whole = encoder.source.encode(text)
+        assert encoder.as_read(text, ids) == whole.take(range(min(3, len(whole))))
+
+
 def test_a_source_that_is_cut_says_how_much_was_not_read():
     config = TranslateConfig(**SMALL | {"max_length": 3})
     encoder, network = encoded(config, reversals(6))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gatewise.errors import DataError
+from gatewise.errors import DataError, UsageError
 from gatewise.files import check_file
 
 MAX_BYTES = 10_000_000
@@ -118,6 +118,17 @@ def decode(raw: bytes, place: str, *, drop_mark: bool = False) -> str:
     if "\0" in text:
         raise DataError(f"{place}, character {text.index(chr(0)) + 1}: a NUL character")
     return text.removeprefix("\ufeff") if drop_mark else text
+
+
+def encode(text: str, name: str) -> bytes:
+    """A text that somebody gave, as UTF-8 bytes; a UsageError, in which it is called `name`, where UTF-8 has none for
+    it: half of a surrogate pair, as a terminal makes of bytes that are no UTF-8."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8 (character {error.start + 1} of {len(text)} stands for no character)"
+        ) from None
 
 
 def file_sha256(path: Path) -> str:

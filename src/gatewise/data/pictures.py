@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.lines import MOST_FOLD
 from gatewise.errors import DataError, UsageError
 from gatewise.files import check_file
 
@@ -23,6 +24,8 @@ MOST_BYTES = 100_000_000
 """Of a picture's file."""
 MOST_PIXELS = 40_000_000
 """Of a picture: 160 MB while it is decoded. The header says how many there are, before any is."""
+FREE_PIXELS = 8_000_000
+"""From here on a picture may not unpack to more than `MOST_FOLD` times its size; photographs come to 5 to 50."""
 INSTALL = "pip install 'gatewise[caption]'"
 _NUMBER = re.compile(r"(\d+)")
 
@@ -46,8 +49,8 @@ def read_picture(path: Path, near: int = 0) -> Image:
         near: a JPEG may be decoded at a fraction of its size, down to this many pixels a side; 0: as it is.
 
     Raises:
-        DataError: no regular file, more than `MOST_BYTES` or `MOST_PIXELS`, no picture of a known format, or one that
-            cannot be decoded to its end.
+        DataError: no regular file, more than `MOST_BYTES` or `MOST_PIXELS`, far more pixels than bytes, no picture of a
+            known format, or one that cannot be decoded to its end.
         UsageError: Pillow is not installed.
     """
     try:
@@ -59,11 +62,12 @@ def read_picture(path: Path, near: int = 0) -> Image:
         warnings.simplefilter("ignore")  # of odd metadata; what is too large is refused below
         try:
             image = Image.open(io.BytesIO(raw), formats=sorted(set(FORMATS.values())))
-            _check_pixels(path, *image.size)
+            _check_pixels(path, *image.size, len(raw))
             if near:
                 image.draft("RGB", (near, near))
             image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _as_rgb(image)
         except DataError:
             raise
         except UnidentifiedImageError:
@@ -108,10 +112,15 @@ def _bytes(path: Path) -> bytes:
     return raw
 
 
-def _check_pixels(path: Path, width: int, height: int) -> None:
+def _check_pixels(path: Path, width: int, height: int, size: int) -> None:
     if width * height > MOST_PIXELS:
         raise DataError(
             f"{path}: {width:,} × {height:,} pixels, which is more than {MOST_PIXELS:,}; make it smaller"
+        )
+    if width * height > FREE_PIXELS and 3 * width * height > MOST_FOLD * size:
+        raise DataError(
+            f"{path}: {width:,} × {height:,} pixels in {size:,} bytes, which is more than {MOST_FOLD} times its size; "
+            "make it smaller"
         )
 
 

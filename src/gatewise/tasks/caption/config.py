@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from gatewise.decoding.config import WriterConfig
@@ -12,6 +13,7 @@ from gatewise.training.recipe_config import OFF
 TASK = "caption"
 SHRINKS = 16
 """Pixels of a side of a picture for one cell of the small network's grid."""
+_FEATURES = re.compile(r"(torchvision|timm)/[A-Za-z0-9_.-]+")  # nothing that timm would take for a place to load from
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class CaptionConfig(WriterConfig):
         for name, step in (("picture_size", SHRINKS), ("channels", 32)):
             if getattr(self, name) % step:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be a multiple of {step}")
-        if self.features.partition("/")[0] not in ("", "torchvision", "timm") or self.features.endswith("/"):
+        if self.features and not _FEATURES.fullmatch(self.features):
             raise UsageError(f"features is {self.features!r}; it must be torchvision/NAME or timm/NAME")
         if self.validation_pictures and not self.validation_captions:
             raise UsageError("validation_pictures is given without validation_captions")

@@ -13,6 +13,7 @@ from gatewise.data.captions import evenly
 from gatewise.data.pictures import read_picture, squared
 from gatewise.data.tokenizer import Tokenizer
 from gatewise.decoding.targets import Ids, begin_of, begun_and_ended, end_of
+from gatewise.errors import DataError
 from gatewise.tasks.caption.config import CaptionConfig
 from gatewise.tasks.caption.features import Features
 
@@ -27,6 +28,7 @@ class Looker:
     def __init__(self, config: CaptionConfig, cache: Path | None, device: torch.device) -> None:
         self.config = config
         self.features = Features(config.features, cache, device) if config.features else None
+        self.shape: torch.Size | None = None
 
     def __call__(self, files: Sequence[Path]) -> Tensor:
         """Bytes [n, 3, S, S] of n frames (a picture is one); features [n, h, w, C] float16, of a clip [n, 1, 1, C], the
@@ -39,8 +41,20 @@ class Looker:
             return torch.stack(
                 [torch.from_numpy(squared(read_picture(path, near=size), size)) for path in frames]
             )
-        cells = torch.stack([self.features(path) for path in frames])
+        cells = torch.stack([self._cells(self.features, path) for path in frames])
         return cells.float().mean((1, 2), keepdim=True).half() if self.config.video else cells
+
+    def _cells(self, features: Features, path: Path) -> Tensor:
+        """Features of one file; kept ones of another model, or damaged ones, may be of any shape."""
+        cells = features(path)
+        self.shape = self.shape or cells.shape
+        width = self.config.feature_size or self.shape[2]
+        if cells.shape != self.shape or cells.shape[2] != width:
+            raise DataError(
+                f"{path}: its features are {[*cells.shape]}, where {[*self.shape[:2], width]} are needed; delete "
+                f"those that are kept in {features.folder}"
+            )
+        return cells
 
 
 def encode_sentences(

@@ -90,8 +90,9 @@ def _kept(path: Path) -> Tensor | None:
         cells = read_tensors(path).get(KEY)
     except RunError:
         return None
-    fits = cells is not None and cells.dim() == 3 and cells.dtype == torch.float16
-    return cells.clone() if cells is not None and fits else None
+    if cells is None or cells.dim() != 3 or cells.dtype != torch.float16 or not cells.isfinite().all():
+        return None
+    return cells.clone()
 
 
 def _keep(path: Path, cells: Tensor) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from gatewise.data.lines import encode
 from gatewise.decoding.sampling import Sampling
 from gatewise.errors import UsageError
 from gatewise.tasks.generate.model import LanguageModel, State
@@ -176,12 +178,10 @@ def pieces(vocabulary: Vocabulary, tokens: Iterator[Tensor], before: str) -> Ite
 
 
 def _bytes(text: str, name: str, *, raw: bool) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape" if raw else "strict")
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"the {name} is not UTF-8 (character {error.start + 1} of {len(text)} stands for no character)"
-        ) from None
+    if raw:  # what a terminal makes of other bytes becomes those bytes again
+        with suppress(UnicodeEncodeError):
+            return text.encode("utf-8", "surrogateescape")
+    return encode(text, f"the {name}")
 
 
 def _named(characters: list[str]) -> str:

@@ -174,7 +174,8 @@ def explain(
         raise DataError("the text is empty")
     found = [] if target is not None else fitted.search([source], **search)[0]
     read = encoder.source.encode(text)
-    answers = [fitted.translation(read, source, one) for one in found]
+    unread = len(read) - len(source)
+    answers = [fitted.translation(read.take(range(len(source))), one, unread) for one in found]
     if target is None:
         written, complete = found[0].tokens, found[0].complete
     else:

@@ -96,13 +96,13 @@ class FittedTranslator:
         self, texts: Sequence[str], most: int | None, search: dict[str, Any]
     ) -> list[list[Translation]]:
         """At most so many of the best targets of each text."""
-        sources = self.encoder.sources(texts)
-        return [
-            [self.translation(read, source, one) for one in row[:most]] if row else [_nothing()]
-            for read, source, row in zip(
-                map(self.encoder.source.encode, texts), sources, self.search(sources, **search), strict=True
-            )
-        ]
+        whole = self.encoder.whole_sources(texts)
+        sources = self.encoder.cut(whole)
+        found: list[list[Translation]] = []
+        for k, row in enumerate(self.search(sources, **search)):
+            read, unread = self.encoder.as_read(texts[k], sources[k]), len(whole[k]) - len(sources[k])
+            found.append([self.translation(read, one, unread) for one in row[:most]] or [_nothing()])
+        return found
 
     @torch.no_grad()
     def search(self, sources: Sequence[Ids], **search: Any) -> list[list[Hypothesis]]:
@@ -176,10 +176,9 @@ class FittedTranslator:
         probability."""
         return PAD_ID, self.encoder.begin
 
-    def translation(self, whole: Encoded, source: Ids, found: Hypothesis) -> Translation:
-        """What a search found for the tokens of a text, of which it read `source`, as an answer."""
-        read = whole.take(range(len(source)))
-        attention = found.attention[:, : len(source)].cpu()
+    def translation(self, read: Encoded, found: Hypothesis, unread: int) -> Translation:
+        """What a search found for the tokens that were read of a text, as an answer."""
+        attention = found.attention[:, : len(read)].cpu()
         # A word that the vocabulary lacks is copied from where the decoder looked (Luong 2015, "Addressing the rare
         # word problem"); byte pairs know every word.
         copied = {
@@ -196,7 +195,7 @@ class FittedTranslator:
             + ([END] if found.complete else []),
             attention,
             found.complete,
-            len(whole) - len(source),
+            unread,
         )
 
 
