@@ -636,7 +636,7 @@ ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello"
 CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
 PAIRS = 'source\ttarget\nein Film\ta film\n"der ""Film"""\t the film\n'
-PAIR_OBJECTS = '{"source": "ein Film", "target": "a film"}\n{"source": "d\\u00fcll", "target": 2.5}\n'
+PAIR_OBJECTS = '{"source": "ein Film", "target": "a film"}\n{"source": "d\\u00fcll", "target": "dull"}\n'
 CAPTIONS = 'image,caption\na.png,A dog runs .\n"b c.png","A cat, asleep"\na.png, A brown dog \n'
 VOCABULARY = '{"kind": "characters", "tokens": [" ", "a", "f", "i", "l", "m"]}'
 READERS: dict[str, Reader] = {
