@@ -6,7 +6,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file
 
-from gatewise.tasks.classify import recipe
+from gatewise.training import recipe
 
 FLAGS = (
     "--embedding-size", "8", "--hidden-size", "8", "--epochs", "3", "--batch-size", "16", "--learning-rate", "0.01",

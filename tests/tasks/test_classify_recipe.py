@@ -13,6 +13,7 @@ from gatewise.tasks.classify import measuring, recipe
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.recipe import divide, train_series, train_texts
+from gatewise.training import recipe as trainings
 from gatewise.training.config import load_config
 from gatewise.training.progress import Silent
 
@@ -235,7 +236,7 @@ def test_odd_texts_get_an_answer():
 
 def test_a_taken_folder_is_refused_before_training(tmp_path, monkeypatch):
     (tmp_path / "x").write_text("")
-    monkeypatch.setattr(recipe, "fit", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr(trainings, "fit", lambda *a, **k: pytest.fail("trained"))
     with pytest.raises(RunError, match="exists and is not empty"):
         run(out=tmp_path)
 

@@ -12,11 +12,11 @@ from language_cases import language_model, random_tokens
 from safetensors.torch import load_file, save_file
 
 from gatewise.errors import DataError, RunError, UsageError
-from gatewise.tasks.generate import recipe
 from gatewise.tasks.generate.config import GenerateConfig
 from gatewise.tasks.generate.corpus import Corpus, Part, read_part
 from gatewise.tasks.generate.fitted import load_fitted
 from gatewise.tasks.generate.recipe import train
+from gatewise.training import recipe
 from gatewise.training.carried import Window
 
 TINY = GenerateConfig(
@@ -109,7 +109,7 @@ def test_a_killed_training_goes_on_bit_for_bit(run, tmp_path, monkeypatch, die_a
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "fit", lambda *given, **named: plain(*given, **named, callbacks=[die]))
+        patch.setattr(recipe, "fit", lambda *given, **named: plain(*given, **named | {"callbacks": [die]}))
         with pytest.raises(Killed):
             train(config, corpus(), out=tmp_path / "run", progress="silent")
     train(config, corpus(), out=tmp_path / "run", progress="silent", resume=True)
@@ -130,7 +130,7 @@ def test_another_text_or_option_is_refused_at_resume(tmp_path, monkeypatch):
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "fit", lambda *given, **named: plain(*given, **named, callbacks=[die]))
+        patch.setattr(recipe, "fit", lambda *given, **named: plain(*given, **named | {"callbacks": [die]}))
         with pytest.raises(Killed):
             train(TINY, corpus(), out=tmp_path / "run", progress="silent")
     with pytest.raises(UsageError, match="begun with steps = 12, and cannot go on with 13"):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from classify_cases import SMALL, as_texts, lstm_in_numpy, reviews
 
-from gatewise.tasks.classify.card import code, escape, model_card
+from gatewise.tasks.classify.card import model_card
 from gatewise.tasks.classify.config import ClassifyConfig
 from gatewise.tasks.classify.recipe import divide, train_texts
+from gatewise.training.card import code, escape
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class WriterConfig(ExamplesConfig):
         1.0, "0 ranks by probability, 1 nearly by its mean over tokens", "search", low=0, high=10
     )
     coverage_penalty: float = option(
-        0.0, f"what it costs to leave steps of the memory unread; {OFF}", "search", low=0, high=10
+        0.0, f"what it costs to leave parts of the input unread; {OFF}", "search", low=0, high=10
     )
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
-"""What the model cards of all recipes share: sections, how a run was trained, and texts that are no markup."""
+"""What the model cards of all recipes share: sections, data, how a run was trained, and texts that are no markup."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatewise.training.config import in_order
@@ -52,3 +52,56 @@ def escape(text: str) -> str:
     for character in "\\`*_[]|":
         text = text.replace(character, "\\" + character)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def data_lines(
+    metrics: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], str], *, hashed: str = "the source"
+) -> list[str]:
+    """The data and their hashes, how they were split, and every note.
+
+    Args:
+        describe: what stands after the source of a part.
+        hashed: what the hash is of.
+    """
+    lines = []
+    for key, name in (("data", "Training"), ("validation_data", "Validation")):
+        if key in metrics:
+            part = metrics[key]
+            lines.append(f"- {name}: {code(part['source'])}, {describe(part)}")
+            lines.append(f"  - SHA-256 of {hashed}: {code(part['sha256'])}")
+    split = metrics.get("split")
+    if split:
+        lines.append(
+            f"- Split: {split['training']:,} training, {split['validation']:,} validation ({split['how']})"
+        )
+    return [*lines, *notes_of(metrics)]
+
+
+def notes_of(metrics: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figures should know."""
+    return [f"- {escape(note)}" for note in metrics.get("notes", [])]
+
+
+def figure_lines(
+    metrics: Mapping[str, Any], describe: Callable[[str, Mapping[str, Any]], list[str]]
+) -> list[str]:
+    """The validation and the test figures; or that there are none.
+
+    Args:
+        describe: the lines of figures, with `validation` or `test` before them.
+    """
+    found = [line for key in ("validation", "test") if key in metrics for line in describe(key, metrics[key])]
+    return found or ["None: nothing was held out, and nothing has been evaluated."]
+
+
+def what_figures_hide(metrics: Mapping[str, Any], chosen: str = "the weights") -> list[str]:
+    """That validation figures flatter, having chosen something, and that nothing else was measured."""
+    lines = []
+    if "validation" in metrics:
+        lines.append(
+            f"- The validation figures chose {chosen}, so they flatter; a test set that took part in no choice does "
+            "not."
+        )
+    if "test" not in metrics:
+        lines.append("- It has not been measured on a test set.")
+    return lines

@@ -26,17 +26,21 @@ from gatewise.training.run import CONFIG
 TRAINING, VALIDATION = "training data", "validation data"
 
 
-class Source(Protocol):
-    """Data that were read: their hash, and what was left out of them, in sentences."""
+class Hashed(Protocol):
+    """Data that were read, and can be told from others by their hash."""
 
     @property
     def sha256(self) -> str: ...
+
+
+class Noted(Protocol):
+    """Data of which something was left out, in sentences."""
 
     @property
     def notes(self) -> Sequence[str]: ...
 
 
-D = TypeVar("D", bound=Source)
+D = TypeVar("D")
 
 
 @dataclass
@@ -144,13 +148,13 @@ def begin_training(
         yield Training(task, config, job, processes, folder, report, hashes, [*notes])
 
 
-def hashes_of(train: Source, validation: Source | None) -> dict[str, str]:
+def hashes_of(train: Hashed, validation: Hashed | None) -> dict[str, str]:
     """The SHA-256 of data and of a validation part that was given, by their names."""
     found = {TRAINING: train.sha256}
     return found if validation is None else found | {VALIDATION: validation.sha256}
 
 
-def notes_of(train: Source, validation: Source | None) -> list[str]:
+def notes_of(train: Noted, validation: Noted | None) -> list[str]:
     """What was left out of data, and of a validation part that was given."""
     given = validation.notes if validation is not None else ()
     return [*train.notes, *(f"validation: {note}" for note in given)]

@@ -12,7 +12,8 @@ from gatewise.cli.classify.reading import columns_for, describe, read_labelled
 from gatewise.cli.options import build_config, comma_list, config_flags
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.errors import UsageError
-from gatewise.tasks.classify.config import CELLS, TASK, ClassifyConfig
+from gatewise.tasks.classify.config import TASK, ClassifyConfig
+from gatewise.training.recipe_config import CELLS
 
 Number = TypeVar("Number", int, float)
 

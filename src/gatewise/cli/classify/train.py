@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +10,17 @@ from gatewise.cli.classify.figures import print_figures
 from gatewise.cli.classify.reading import describe, read_labelled
 from gatewise.cli.options import build_config, config_flags
 from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.training import (
+    ConfigFile,
+    Out,
+    OverwriteRun,
+    Resume,
+    TensorBoard,
+    ValidationData,
+    first_of,
+    job_of,
+    print_trained,
+)
 from gatewise.errors import UsageError
 from gatewise.tasks.classify.config import TASK, ClassifyConfig
 
@@ -20,7 +28,6 @@ if TYPE_CHECKING:
     from gatewise.data.series import Series
     from gatewise.data.texts import Texts
     from gatewise.tasks.classify.fitted import FittedClassifier
-    from gatewise.training.distributed import Processes
 
 
 @config_flags(ClassifyConfig, without=("data", "validation_data", "language_model"))
@@ -31,10 +38,8 @@ def train(
         typer.Argument(metavar="DATA", help="CSV, TSV or JSON lines (also .gz), or a folder for each label."),
     ] = None,
     *,
-    run: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the trained run.")],
-    valid: Annotated[
-        str | None, typer.Option(metavar="DATA", help="A validation part of your own; else some is held out.")
-    ] = None,
+    run: Out,
+    valid: ValidationData = None,
     language_model: Annotated[
         str | None,
         typer.Option(
@@ -43,18 +48,10 @@ def train(
             help="Begin with vocabulary, embedding and layers of a language model of bpe (gatewise train generate).",
         ),
     ] = None,
-    config_file: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Options from a TOML file; flags override it."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run at RUN.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with a training that was killed; begin where there is none."),
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write event files, into RUN/tensorboard.")
-    ] = False,
+    config_file: ConfigFile = None,
+    overwrite: OverwriteRun = False,
+    resume: Resume = False,
+    tensorboard: TensorBoard = False,
     watch_gradients: Annotated[
         int,
         typer.Option(metavar="N", help="Measure every N steps how far back gradients reach; 0 = off.", min=0),
@@ -85,19 +82,21 @@ def train(
         raise UsageError(
             "there is no training data: name a file or folder (see gatewise train classify --help)"
         )
-    job = {"out": run, "overwrite": overwrite, "resume": resume, "tensorboard": tensorboard}
-    job |= {"watch_gradients": watch_gradients, "command": shlex.join(["gatewise", *context.obj])}
+    job = job_of(context, run, overwrite=overwrite, resume=resume, tensorboard=tensorboard)
+    job["watch_gradients"] = watch_gradients
     out = Output(as_json)
-    with _processes(config) as processes:
-        say = out.text.print if processes.is_first else lambda text: None
+    with first_of(config.device, out) as (is_first, say):
         training = read_labelled(config.data, config)
         say(describe(training))
         validation = read_labelled(config.validation_data, config) if config.validation_data else None
         if validation is not None:
             say(f"validation: {describe(validation)}")
         fitted = _fit(training, validation, config, **job)
-    if processes.is_first:
-        _print_result(fitted, config, run, out)
+    if is_first:
+        metrics = fitted.metrics | {"temperature": fitted.temperature}
+        texts = [] if config.features else ['explain {} "a text of yours"', 'predict {} "a text of yours"']
+        following = ["evaluate {} TEST_DATA", *texts, "predict {} IN.csv --out OUT.csv"]
+        print_trained(metrics, run, out, print_figures, following)
 
 
 def _refuse_followed(flags: dict[str, Any]) -> None:
@@ -109,14 +108,6 @@ def _refuse_followed(flags: dict[str, Any]) -> None:
             raise UsageError(
                 f"--{name.replace('_', '-')} is that of the language model; leave it out with --from"
             )
-
-
-def _processes(config: ClassifyConfig) -> AbstractContextManager[Processes]:
-    """This process alone, or those that torchrun has started."""
-    from gatewise.training.device import pick_device
-    from gatewise.training.distributed import Processes
-
-    return Processes.current(pick_device(config.device))
 
 
 def _fit(
@@ -131,17 +122,3 @@ def _fit(
     fit = recipe.train_texts if isinstance(training, Texts) else recipe.train_series
     config = recipe.with_data_columns(config, training)
     return fit(training, config, validation=validation, **job)  # type: ignore[arg-type]
-
-
-def _print_result(fitted: FittedClassifier, config: ClassifyConfig, run: Path, out: Output) -> None:
-    if "validation" in fitted.metrics:
-        out.text.print("\nvalidation")
-        print_figures(fitted.metrics["validation"], out.text)
-    place = shlex.quote(str(run))
-    out.text.print(f"\nsaved in {run}; next:")
-    out.text.print(f"  gatewise evaluate {place} TEST_DATA")
-    if not config.features:
-        out.text.print(f'  gatewise explain {place} "a text of yours"')
-        out.text.print(f'  gatewise predict {place} "a text of yours"')
-    out.text.print(f"  gatewise predict {place} IN.csv --out OUT.csv")
-    out.result({"run": str(run)} | fitted.metrics | {"temperature": fitted.temperature})

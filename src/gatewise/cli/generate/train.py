@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from gatewise.cli.options import build_config, config_flags
 from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.training import (
+    ConfigFile,
+    Out,
+    OverwriteRun,
+    Resume,
+    TensorBoard,
+    ValidationData,
+    first_of,
+    job_of,
+    print_trained,
+)
 from gatewise.tasks.generate.config import TASK, GenerateConfig
 
 
@@ -25,26 +36,16 @@ def train(
         ),
     ] = None,
     *,
-    run: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the trained run.")],
-    valid: Annotated[
-        str | None, typer.Option(metavar="DATA", help="A validation part of your own; else some is held out.")
-    ] = None,
+    run: Out,
+    valid: ValidationData = None,
     test_part: Annotated[
         str | None,
         typer.Option("--test-data", metavar="DATA", help="A test part of your own, noted by its hash."),
     ] = None,
-    config_file: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Options from a TOML file; flags override it."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run at RUN.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with a training that was killed; begin where there is none."),
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write event files, into RUN/tensorboard.")
-    ] = False,
+    config_file: ConfigFile = None,
+    overwrite: OverwriteRun = False,
+    resume: Resume = False,
+    tensorboard: TensorBoard = False,
     as_json: JsonFlag = False,
     flags: dict[str, Any],
 ) -> None:
@@ -63,23 +64,17 @@ def train(
         flags | {name: value for name, value in named.items() if value},
         task=TASK,
     )
-    from gatewise.tasks.generate import recipe
-    from gatewise.tasks.generate.card import sentence
-    from gatewise.training.device import pick_device
-    from gatewise.training.distributed import Processes
-
+    job = job_of(context, run, overwrite=overwrite, resume=resume, tensorboard=tensorboard)
     out = Output(as_json)
-    command = shlex.join(["gatewise", *context.obj])
-    with Processes.current(pick_device(config.device)) as processes:
-        fitted = recipe.train(
-            config, out=run, overwrite=overwrite, resume=resume, tensorboard=tensorboard, command=command
-        )
-    if not processes.is_first:
-        return
-    if "validation" in fitted.metrics:
-        out.text.print(f"\nvalidation: {sentence(fitted.metrics['validation'])}")
-    quoted = shlex.quote(str(run))
-    out.text.print(
-        f"\nsaved in {run}; next:\n  gatewise evaluate {quoted} TEXT\n  gatewise generate {quoted} --stream"
-    )
-    out.result({"run": str(run)} | fitted.metrics)
+    from gatewise.tasks.generate import recipe
+
+    with first_of(config.device, out) as (is_first, _):
+        fitted = recipe.train(config, **job)
+    if is_first:
+        print_trained(fitted.metrics, run, out, _print_figures, ["evaluate {} TEXT", "generate {} --stream"])
+
+
+def _print_figures(figures: Mapping[str, Any], text: Console) -> None:
+    from gatewise.tasks.generate.card import sentence
+
+    text.print(sentence(figures))

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatewise.cli.options import build_config, config_flags
 from gatewise.cli.output import JsonFlag, Output
+from gatewise.cli.training import (
+    ConfigFile,
+    Out,
+    OverwriteRun,
+    Resume,
+    TensorBoard,
+    ValidationData,
+    first_of,
+    job_of,
+    print_trained,
+)
 from gatewise.cli.translate.figures import print_figures
 from gatewise.errors import UsageError
 from gatewise.tasks.translate.config import TASK, TranslateConfig
 
 if TYPE_CHECKING:
     from gatewise.data.pairs import Pairs
-    from gatewise.tasks.translate.fitted import FittedTranslator
 
 _PLACES = ("data", "target_data", "validation_data", "validation_target_data")
+_NEXT = [
+    "evaluate {} TEST_DATA",
+    'predict {} "a text of yours"',
+    "predict {} IN.txt --out OUT.txt",
+]
 
 
 @config_flags(TranslateConfig, without=_PLACES)
@@ -34,25 +47,15 @@ def train(
         str | None, typer.Argument(metavar="[TARGETS]", help="A file with the target of each line of DATA.")
     ] = None,
     *,
-    run: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the trained run.")],
-    valid: Annotated[
-        str | None, typer.Option(metavar="DATA", help="A validation part of your own; else some is held out.")
-    ] = None,
+    run: Out,
+    valid: ValidationData = None,
     valid_targets: Annotated[
         str | None, typer.Option(metavar="FILE", help="The target of each line of --valid.")
     ] = None,
-    config_file: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Options from a TOML file; flags override it."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run at RUN.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with a training that was killed; begin where there is none."),
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write event files, into RUN/tensorboard.")
-    ] = False,
+    config_file: ConfigFile = None,
+    overwrite: OverwriteRun = False,
+    resume: Resume = False,
+    tensorboard: TensorBoard = False,
     as_json: JsonFlag = False,
     flags: dict[str, Any],
 ) -> None:
@@ -67,15 +70,11 @@ def train(
     config = build_config(TranslateConfig, config_file, values, task=TASK)
     if not config.data:
         raise UsageError("there is no training data: name a file (see gatewise train translate --help)")
-    job = {"out": run, "overwrite": overwrite, "resume": resume, "tensorboard": tensorboard}
-    job["command"] = shlex.join(["gatewise", *context.obj])
+    job = job_of(context, run, overwrite=overwrite, resume=resume, tensorboard=tensorboard)
     out = Output(as_json)
     from gatewise.tasks.translate.recipe import train_pairs, with_data_places
-    from gatewise.training.device import pick_device
-    from gatewise.training.distributed import Processes
 
-    with Processes.current(pick_device(config.device)) as processes:
-        say = out.text.print if processes.is_first else lambda text: None
+    with first_of(config.device, out) as (is_first, say):
         training = _read(config.data, config.target_data, config)
         say(describe(training))
         validation = None
@@ -84,8 +83,8 @@ def train(
             say(f"validation: {describe(validation)}")
         config = with_data_places(config, training)
         fitted = train_pairs(training, config, validation=validation, **job)
-    if processes.is_first:
-        _print_result(fitted, run, out)
+    if is_first:
+        print_trained(fitted.metrics, run, out, print_figures, _NEXT)
 
 
 def _read(data: str, targets: str, config: TranslateConfig) -> Pairs:
@@ -98,15 +97,3 @@ def describe(pairs: Pairs) -> str:
     """One sentence on what was read."""
     columns = f", columns {pairs.columns[0]!r} and {pairs.columns[1]!r}" if pairs.columns else ""
     return f"read {len(pairs):,} pairs from {pairs.source}{columns}"
-
-
-def _print_result(fitted: FittedTranslator, run: Path, out: Output) -> None:
-    if "validation" in fitted.metrics:
-        out.text.print("\nvalidation")
-        print_figures(fitted.metrics["validation"], out.text)
-    place = shlex.quote(str(run))
-    out.text.print(f"\nsaved in {run}; next:")
-    out.text.print(f"  gatewise evaluate {place} TEST_DATA")
-    out.text.print(f'  gatewise predict {place} "a text of yours"')
-    out.text.print(f"  gatewise predict {place} IN.txt --out OUT.txt")
-    out.result({"run": str(run)} | fitted.metrics)

@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gatewise.decoding.card import likelihood, scored
 from gatewise.tasks.caption.config import CaptionConfig
-from gatewise.training.card import code, escape, how_it_was_trained, section
+from gatewise.training.card import (
+    code,
+    data_lines,
+    figure_lines,
+    how_it_was_trained,
+    section,
+    what_figures_hide,
+)
 
 
 def model_card(config: CaptionConfig, metrics: Mapping[str, Any]) -> str:
     """The card as Markdown, from the options and what `metrics.json` holds."""
+    what = "clips" if config.video else "pictures"
+
+    def described(part: Mapping[str, Any]) -> str:
+        return f"{part['examples']:,} {what} with {part['sentences']:,} sentences"
+
     parts = [
         f"# {config.cell.upper()} that tells what {'a clip' if config.video else 'a picture'} shows",
         "",
         _what(config),
-        *section("Data", _data(config, metrics)),
-        *section("Figures", _figures(metrics)),
-        *section("Limits", _limits(config, metrics)),
+        *section("Data", data_lines(metrics, described, hashed=f"sentences and {what}")),
+        *section("Figures", figure_lines(metrics, _figures)),
+        *section("Limits", _limits(metrics)),
         *section("How it was trained", how_it_was_trained(config, metrics)),
     ]
     return "\n".join(parts) + "\n"
@@ -40,51 +53,17 @@ def _what(config: CaptionConfig) -> str:
     )
 
 
-def _data(config: CaptionConfig, metrics: Mapping[str, Any]) -> list[str]:
-    what = "clips" if config.video else "pictures"
-    lines = []
-    for key, name in (("data", "Training"), ("validation_data", "Validation")):
-        if key in metrics:
-            part = metrics[key]
-            lines.append(
-                f"- {name}: {code(part['source'])}, {part['examples']:,} {what} with {part['sentences']:,} sentences"
-            )
-            lines.append(f"  - SHA-256 over sentences and {what}: {code(part['sha256'])}")
-    split = metrics.get("split")
-    if split:
-        lines.append(
-            f"- Split: {split['training']:,} training, {split['validation']:,} validation ({split['how']})"
-        )
-    return lines + [f"- {escape(note)}" for note in metrics.get("notes", [])]
+def _figures(part: str, figures: Mapping[str, Any]) -> list[str]:
+    return [
+        f"- {part.capitalize()}, {figures['examples']:,} with {figures['sentences']:,} sentences: "
+        f"{likelihood(figures)}; {figures['exact']:.2%} written exactly as one of theirs{scored(figures)}"
+    ]
 
 
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    lines = [_line(key.capitalize(), metrics[key]) for key in ("validation", "test") if key in metrics]
-    return lines or ["None: nothing was held out, and nothing has been evaluated."]
-
-
-def _line(name: str, figures: Mapping[str, Any]) -> str:
-    line = (
-        f"- {name}, {figures['examples']:,} with {figures['sentences']:,} sentences: loss {figures['loss']:.4f} nats a "
-        f"token, perplexity {figures['perplexity']:.2f}; {figures['exact']:.2%} written exactly as one of theirs"
-    )
-    for metric in ("bleu", "chrf"):
-        if metric in figures:
-            line += f"; {metric.upper()} {figures[metric]:.2f} ({code(figures[f'{metric}_signature'])})"
-    return line
-
-
-def _limits(config: CaptionConfig, metrics: Mapping[str, Any]) -> list[str]:
-    lines = [
+def _limits(metrics: Mapping[str, Any]) -> list[str]:
+    return [
         "- It writes what sentences of its training pictures say. Of others it may write what is fluent and wrong, and "
         "nothing in its answer will show it; it also learned whatever those sentences presume about people.",
         "- Set its loss beside that of a run with `--blind`: only what is below that comes from seeing.",
+        *what_figures_hide(metrics),
     ]
-    if "validation" in metrics:
-        lines.append(
-            "- The validation figures chose the weights, so they flatter; a test set that took part in no choice "
-            "does not."
-        )
-    if "test" not in metrics:
-        lines.append("- It has not been measured on a test set.")
-    return lines

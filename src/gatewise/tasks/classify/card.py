@@ -8,17 +8,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatewise.tasks.classify.config import ClassifyConfig
-from gatewise.training.card import code, escape, how_it_was_trained, section
+from gatewise.training.card import (
+    code,
+    data_lines,
+    figure_lines,
+    how_it_was_trained,
+    section,
+    what_figures_hide,
+)
 
 
 def model_card(config: ClassifyConfig, labels: Sequence[Any], metrics: Mapping[str, Any]) -> str:
     """The card as Markdown, from the options and what `metrics.json` holds."""
+
+    def figures(part: str, found: Mapping[str, Any]) -> list[str]:
+        simpler = _baselines(metrics.get("baselines", {})) if part == "validation" else []
+        return _table(part.capitalize(), found) + simpler
+
     parts = [
         f"# {config.cell.upper()} classifier of {len(labels)} labels",
         "",
         _what(config, labels),
-        *section("Data", _data(metrics)),
-        *section("Figures", _figures(metrics)),
+        *section("Data", data_lines(metrics, _labels)),
+        *section("Figures", figure_lines(metrics, figures)),
         *section("Limits", _limits(config, metrics)),
         *section("Memory", _memory(metrics)),
         *section("How it was trained", how_it_was_trained(config, metrics)),
@@ -36,29 +48,9 @@ def _what(config: ClassifyConfig, labels: Sequence[Any]) -> str:
     )
 
 
-def _data(metrics: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for key, name in (("data", "Training"), ("validation_data", "Validation")):
-        if key in metrics:
-            part = metrics[key]
-            counts = ", ".join(f"{code(label)} {count:,}" for label, count in part["labels"].items())
-            lines.append(f"- {name}: {code(part['source'])}, {part['examples']:,} examples used: {counts}")
-            lines.append(f"  - SHA-256 of the source: {code(part['sha256'])}")
-    split = metrics.get("split")
-    if split:
-        lines.append(
-            f"- Split: {split['training']:,} training, {split['validation']:,} validation ({split['how']})"
-        )
-    return lines + [f"- {escape(note)}" for note in metrics.get("notes", [])]
-
-
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    lines: list[str] = []
-    for key in ("validation", "test"):
-        if key in metrics:
-            lines += _table(key.capitalize(), metrics[key])
-            lines += _baselines(metrics.get("baselines", {})) if key == "validation" else []
-    return lines or ["None: nothing was held out, and nothing has been evaluated."]
+def _labels(part: Mapping[str, Any]) -> str:
+    counts = ", ".join(f"{code(label)} {count:,}" for label, count in part["labels"].items())
+    return f"{part['examples']:,} examples used: {counts}"
 
 
 def _table(name: str, figures: Mapping[str, Any]) -> list[str]:
@@ -90,22 +82,13 @@ def _baselines(accuracies: Mapping[str, float | None]) -> list[str]:
 
 
 def _limits(config: ClassifyConfig, metrics: Mapping[str, Any]) -> list[str]:
-    lines = [
+    return [
         "- It has learned the words, topics and label habits of its training data; on other data its accuracy "
         "can be far lower, and nothing in its answer will show it. Measure it on your own data first.",
         "- It answers every input with one of its labels, also an input that has none of them.",
+        *what_figures_hide(metrics, "the epoch and the temperature"),
+        f"- It reads at most {config.max_length:,} tokens or steps of an input; {_STAYS[config.truncate]}.",
     ]
-    if "validation" in metrics:
-        lines.append(
-            "- The validation figures chose the epoch and the temperature, so they flatter; a test set that took "
-            "part in no choice does not."
-        )
-    if "test" not in metrics:
-        lines.append("- It has not been measured on a test set.")
-    lines.append(
-        f"- It reads at most {config.max_length:,} tokens or steps of an input; {_STAYS[config.truncate]}."
-    )
-    return lines
 
 
 _STAYS = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,17 +35,12 @@ from gatewise.tasks.classify.gradients import watched_gradients
 from gatewise.tasks.classify.measuring import baselines, before_and_after, calibrate, keeping
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.tasks.classify.pretrained import LanguageModelStart
-from gatewise.tasks.classify.provenance import provenance
-from gatewise.training import run as runs
-from gatewise.training.callbacks import Callback
-from gatewise.training.config import dump_config
-from gatewise.training.device import pick_device
 from gatewise.training.distributed import Processes
-from gatewise.training.job import Job, job_reporter, run_folder, settings, stopped_early
-from gatewise.training.loop import fit
+from gatewise.training.job import Job
 from gatewise.training.metrics import ClassCounts
-from gatewise.training.options import FREE, LoopOptions, Outcome
-from gatewise.training.progress import Reporter
+from gatewise.training.options import Outcome
+from gatewise.training.recipe import Training, begin_training, hashes_of, notes_of, sources
+from gatewise.training.recipe_config import with_full_paths
 from gatewise.training.sums import Sum
 
 Data = TypeVar("Data", Texts, Series)
@@ -165,61 +160,36 @@ def _train(
     given: bool,
     start: LanguageModelStart | None = None,
 ) -> FittedClassifier:
-    with (
-        Processes.current(pick_device(config.device)) as processes,
-        run_folder(job, processes, keep_checkpoints=config.keep_checkpoints > 0) as folder,
-        settings(processes.device, config.seed, config.threads),
-    ):
-        if folder and processes.is_first and not (folder / runs.CONFIG).exists():
-            dump_config(config, folder / runs.CONFIG, task=TASK)
-        report = job_reporter(job, folder, processes)
-        about = _about(config, train, validation, given=given)
-        if start:
-            about["the SHA-256 of the language model"] = start.sha256
+    own = validation if given else None  # what is held out has the hash and the notes of the whole
+    hashes, notes = hashes_of(train, own), notes_of(train, own)
+    if start:
+        hashes["language model"] = start.sha256
+    with begin_training(config, job, task=TASK, hashes=hashes, notes=notes) as training:
         labels: list[Label] = [*(job.labels or sorted(set(train.labels or [])))]
-        notes = list(train.notes)
-        if given and validation is not None:  # what is held out has the notes of the whole
-            notes += [f"validation: {note}" for note in validation.notes]
-        part = _encode(train, encoder, labels, notes, "training")
+        part = _encode(train, encoder, labels, training.notes, "training")
         held_out = (
-            _encode(validation, encoder, labels, notes, "validation") if validation is not None else None
+            _encode(validation, encoder, labels, training.notes, "validation")
+            if validation is not None
+            else None
         )
-        network = _network(part.arrays, encoder, len(labels), config, notes, start)
-        for note in notes:
-            report.note(note)
+        network = _network(part.arrays, encoder, len(labels), config, training.notes, start)
         validated = held_out if held_out is not None and len(held_out.targets) else None
         observed = validated or part
         before = keeping(network.train(False), encoder, observed.arrays)
-        with watched_gradients(
-            job.watch_gradients, encoder, observed.arrays, observed.targets, processes, report, folder
-        ) as callbacks:
-            outcome = _fit(
-                network,
-                encoder,
-                part,
-                held_out,
-                config,
-                report,
-                folder,
-                about,
-                processes,
-                resume=job.resumes,
-                callbacks=callbacks,
-            )
-        if outcome.stopped != "finished":
-            notes.append(stopped_early(outcome))
-            report.note(notes[-1])
+        outcome = _fit(training, job, network, encoder, part, held_out, observed)
         fitted = FittedClassifier(config, network, encoder, labels, history=outcome.history)
-        fitted.metrics = provenance(train, validation, config, outcome, network, given=given) | {
-            "command": job.command
-        }
-        if start:
-            fitted.metrics["language_model"] = {"source": start.place, "sha256": start.sha256}
+        fitted.metrics = training.described(
+            outcome,
+            network,
+            **sources(_source, train, own),
+            **_start_of(start),
+            split=training.split(train, validation, "held out by label"),
+        )
         if validated is None:
-            notes.append(_NOT_VALIDATED)
+            training.notes.append(_NOT_VALIDATED)
         else:
             fitted.metrics |= calibrate(fitted, validated.arrays, validated.targets)
-        if validated is not None and validation is not None and job.baselines and processes.is_first:
+        if validated is not None and validation is not None and job.baselines and training.processes.is_first:
             fitted.metrics["baselines"] = baselines(train, validation, fitted)
         fitted.metrics |= before_and_after(
             before,
@@ -227,23 +197,8 @@ def _train(
             len(observed.targets),
             "training" if validated is None else "validation",
         )
-        fitted.metrics["notes"] = notes
-        if folder and processes.is_first:
-            fitted.write(folder)
+        training.save(fitted.write)
     return fitted
-
-
-def _about(
-    config: ClassifyConfig, train: Texts | Series, validation: Texts | Series | None, *, given: bool
-) -> dict[str, Any]:
-    """What a training may not change when it is resumed: its options and its data, wherever these lie."""
-    options = {name: value for name, value in asdict(config).items() if name not in FREE}
-    for place in ("data", "validation_data", "language_model"):
-        del options[place]
-    about = options | {"the SHA-256 of the training data": train.sha256}
-    if given and validation is not None:
-        about["the SHA-256 of the validation data"] = validation.sha256
-    return about
 
 
 _NOT_VALIDATED = "no validation part: weights of the last step, and probabilities that are not calibrated"
@@ -291,21 +246,15 @@ def _vectors(config: ClassifyConfig, tokenizer: Tokenizer, notes: list[str]) -> 
 
 
 def _fit(
+    training: Training[ClassifyConfig],
+    job: ClassifyJob,
     network: SequenceClassifier,
     encoder: Encoder,
     train: Part,
     validation: Part | None,
-    config: ClassifyConfig,
-    report: Reporter,
-    folder: Path | None,
-    about: dict[str, Any],
-    processes: Processes,
-    *,
-    resume: bool,
-    callbacks: Sequence[Callback],
+    observed: Part,
 ) -> Outcome:
-    device = processes.device
-    network.to(device)
+    config, processes, device = training.config, training.processes, training.processes.device
     lengths = [len(array) for array in train.arrays]
     weights = _class_weights(train.targets, config)
 
@@ -321,24 +270,19 @@ def _fit(
         total = cross_entropy(model(x, sizes), targets, weights.to(device), reduction="sum")
         return Sum(total, weights[batch[2]].sum().item())
 
-    return fit(
-        network,
-        batches,
-        loss,
-        LoopOptions(**{name: getattr(config, name) for name in _SHARED}),
-        prepare=prepare,
-        evaluate=_evaluation(encoder, validation, processes) if validation else None,
-        report=report,
-        callbacks=callbacks,
-        processes=processes,
-        folder=folder,
-        resume=resume,
-        about=about,
-        config=dump_config(config, None, task=TASK),
-    )
-
-
-_SHARED = {item.name for item in fields(LoopOptions)} & {item.name for item in fields(ClassifyConfig)}
+    with watched_gradients(
+        job.watch_gradients, encoder, observed.arrays, observed.targets,
+        processes, training.report, training.folder,
+    ) as callbacks:  # fmt: skip
+        return training.fit(
+            network.to(device),
+            batches,
+            loss,
+            metric="accuracy",
+            prepare=prepare,
+            evaluate=_evaluation(encoder, validation, processes) if validation else None,
+            callbacks=callbacks,
+        )
 
 
 def _evaluation(
@@ -366,12 +310,19 @@ def _class_weights(targets: NDArray[np.int64], config: ClassifyConfig) -> Tensor
 
 def with_data_columns(config: ClassifyConfig, data: Texts | Series) -> ClassifyConfig:
     """The config with the files (in full) and the columns that were read: it reproduces the run from anywhere."""
-    files = {
-        name: value
-        for name in ("validation_data", "vectors", "language_model")
-        if (value := getattr(config, name))
-    }
-    files = {name: str(Path(value).absolute()) for name, value in (files | {"data": data.source}).items()}
     if isinstance(data, Texts):
-        return replace(config, **files, text=data.text_column or "", label=data.label_column or "")
-    return replace(config, **files, features=tuple(data.features))
+        return with_full_paths(config, text=data.text_column or "", label=data.label_column or "")
+    return with_full_paths(config, features=tuple(data.features))
+
+
+def _source(data: Texts | Series) -> dict[str, Any]:
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "examples": len(data),
+        "labels": dict(sorted(Counter(data.labels or []).items())),
+    }
+
+
+def _start_of(start: LanguageModelStart | None) -> dict[str, Any]:
+    return {"language_model": {"source": start.place, "sha256": start.sha256}} if start else {}

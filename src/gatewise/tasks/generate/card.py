@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from gatewise.tasks.classify.card import code, escape
 from gatewise.tasks.generate.config import GenerateConfig
+from gatewise.training.card import (
+    code,
+    escape,
+    figure_lines,
+    how_it_was_trained,
+    notes_of,
+    section,
+    what_figures_hide,
+)
 
 
 def model_card(config: GenerateConfig, metrics: Mapping[str, Any]) -> str:
@@ -19,16 +26,12 @@ def model_card(config: GenerateConfig, metrics: Mapping[str, Any]) -> str:
         f"Trained with Gatewise. It predicts the next of {tokens['vocabulary']:,} tokens ({tokens['kind']}) from all "
         f"before it. {config.cell.upper()}, layers of {' and '.join(str(size) for size in config.sizes)} units, "
         f"embeddings of {config.embedding_size}{', tied to the output' if config.tie else ''}.",
-        *_section("Data", _data(metrics)),
-        *_section("Figures", _figures(metrics)),
-        *_section("Limits", _limits(metrics)),
-        *_section("How it was trained", _training(config, metrics)),
+        *section("Data", _data(metrics)),
+        *section("Figures", figure_lines(metrics, _figures)),
+        *section("Limits", _limits(metrics)),
+        *section("How it was trained", how_it_was_trained(config, metrics)),
     ]
     return "\n".join(parts) + "\n"
-
-
-def _section(title: str, lines: list[str]) -> list[str]:
-    return ["", f"## {title}", "", *lines]
 
 
 def _data(metrics: Mapping[str, Any]) -> list[str]:
@@ -39,16 +42,11 @@ def _data(metrics: Mapping[str, Any]) -> list[str]:
         lines.append(f"  - SHA-256 of the text: {code(part['sha256'])}")
     if metrics["split"]:
         lines.append(f"- Split: {escape(metrics['split'])}")
-    return lines + [f"- {escape(note)}" for note in metrics.get("notes", [])]
+    return [*lines, *notes_of(metrics)]
 
 
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"- {name.capitalize()}: {sentence(metrics[name])}."
-        for name in ("validation", "test")
-        if name in metrics
-    ]
-    return lines or ["None: nothing was held out, and nothing has been evaluated."]
+def _figures(part: str, figures: Mapping[str, Any]) -> list[str]:
+    return [f"- {part.capitalize()}: {sentence(figures)}."]
 
 
 def sentence(figures: Mapping[str, Any]) -> str:
@@ -65,35 +63,15 @@ def sentence(figures: Mapping[str, Any]) -> str:
     if figures.get("window"):
         parts.append(f"windows of {figures['window']:,} tokens from a zero state")
     if cache := figures.get("cache"):
-        parts.append(f"with a cache of {cache['size']:,} (theta {cache['theta']:g}, share {cache['share']:g})")
+        parts.append(
+            f"with a cache of {cache['size']:,} (theta {cache['theta']:g}, share {cache['share']:g})"
+        )
     return ", ".join(parts)
 
 
 def _limits(metrics: Mapping[str, Any]) -> list[str]:
-    lines = [
+    return [
         "- What it writes is likely text, not true text; it repeats what its training text says, and how it says it.",
         "- Perplexities can be compared only between models with the same tokens on the same text.",
+        *what_figures_hide(metrics),
     ]
-    if "validation" in metrics:
-        lines.append(
-            "- The validation figure chose the weights that were kept, so it flatters; a test part that took part in "
-            "no choice does not."
-        )
-    if "test" not in metrics:
-        lines.append("- It has not been measured on a test part.")
-    return lines
-
-
-def _training(config: GenerateConfig, metrics: Mapping[str, Any]) -> list[str]:
-    lines = ["```", metrics["command"], "```", ""] if metrics.get("command") else []
-    training = metrics["training"]
-    kept = f"epoch {training['best_epoch']}" if training["best_epoch"] else "the last step"
-    lines.append(
-        f"{training['steps']:,} steps, {training['epochs']} epochs, {training['seconds']:.0f} s on "
-        f"{training['device']}; {training['parameters']:,} parameters; weights of {kept}."
-    )
-    lines.append(
-        f"Versions: {', '.join(f'{name} {number}' for name, number in metrics['versions'].items())}."
-    )
-    options = [f"| {item.name} | {code(getattr(config, item.name))} |" for item in fields(config)]
-    return [*lines, "", "| option | value |", "|---|---|", *options]

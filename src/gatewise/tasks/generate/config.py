@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatewise.errors import UsageError
-from gatewise.training.config import check_options, option
-from gatewise.training.options import AVERAGES, OPTIMIZERS, SCHEDULES
+from gatewise.training.config import default, option
+from gatewise.training.recipe_config import CELLS, MOST_LAYERS, OFF, RecipeConfig
 
 TASK = "generate"
-CELLS = ("lstm", "gru", "rnn")
 TOKENS = ("characters", "bytes", "bpe", "words")
-MOST_LAYERS = 16
-_OFF = "0 = off"
 
 
 def _share(default: float, help: str, group: str = "model") -> float:
@@ -20,7 +17,7 @@ def _share(default: float, help: str, group: str = "model") -> float:
 
 
 @dataclass(frozen=True)
-class GenerateConfig:
+class GenerateConfig(RecipeConfig):
     """Options of the generate recipe; `gatewise.training.config` reads and writes them as TOML.
 
     The groups: `data` says what to read, `text` how it becomes tokens, `model` what is built, `training` how it is
@@ -31,12 +28,18 @@ class GenerateConfig:
     """
 
     data: tuple[str, ...] = option(
-        (), "files or folders with the text; none = Python's standard library", "data"
+        (), "files or folders with the text; none = Python's standard library", "data", path=True
     )
-    validation_data: str = option("", "file or folder with a validation part of your own", "data")
-    test_data: str = option("", "file or folder with a test part of your own", "data")
+    validation_data: str = option("", "file or folder with a validation part of your own", "data", path=True)
+    test_data: str = option("", "file or folder with a test part of your own", "data", path=True)
     text: str = option("", "column of tables (CSV, TSV, JSON lines), each of whose rows is a text", "data")
-    validation: float = _share(0.1, "share of the text held out for validation; 0 = none", "data")
+    validation: float = default(
+        RecipeConfig,
+        "validation",
+        0.1,
+        help="share of the text held out for validation; 0 = none",
+        group="data",
+    )
     test: float = _share(0.0, "share of the text held out as a test part; 0 = none", "data")
 
     tokens: str = option("characters", "what the text is a sequence of", "text", choices=TOKENS)
@@ -66,11 +69,10 @@ class GenerateConfig:
     embedding_dropout: float = _share(0.0, "share of the vocabulary whose embeddings are left out of a step")
     weight_drop: float = _share(0.0, "dropout on the recurrent weights")
     ar: float = option(
-        0.0, f"activation regularisation of the last layer (α); {_OFF}", "model", low=0, high=1e6
+        0.0, f"activation regularisation of the last layer (α); {OFF}", "model", low=0, high=1e6
     )
-    tar: float = option(0.0, f"temporal activation regularisation (β); {_OFF}", "model", low=0, high=1e6)
+    tar: float = option(0.0, f"temporal activation regularisation (β); {OFF}", "model", low=0, high=1e6)
 
-    epochs: int = option(10, "most passes over the text", "training", low=1, high=100_000)
     streams: int = option(64, "places of the text that are read side by side", "training", low=1, high=65_536)
     steps: int = option(
         128, "tokens of each stream in a step, over which gradients go back", "training", low=1, high=100_000
@@ -78,57 +80,15 @@ class GenerateConfig:
     random_steps: bool = option(
         False, "draw that number anew for every step of the training (Merity et al. 2018)", "training"
     )
-    accumulate: int = option(1, "windows in a step of the optimiser", "training", low=1, high=65_536)
-    optimizer: str = option("adamw", "how weights are changed", "training", choices=OPTIMIZERS)
-    learning_rate: float = option(2e-3, "highest learning rate", "training", low=0, high=1000, above=True)
-    schedule: str = option("cosine", "how the learning rate falls", "training", choices=SCHEDULES)
-    warmup: int = option(
-        200, "steps of linear warm-up, at most a fifth of all", "training", low=0, high=10_000_000
-    )
-    decay: float = option(
-        0.8, "of the schedule decay: factor of the rate after an epoch", "training", low=0, high=1, above=True
-    )
-    decay_from: int = option(
-        6, "of the schedule decay: epochs at the full rate", "training", low=0, high=100_000
-    )
-    weight_decay: float = option(0.0, "decay of the weights", "training", low=0, high=10)
-    average: str = option(
-        "none",
-        "the weights that are validated and kept: the last ones, their moving average (ema), or the mean of each "
-        "epoch's (swa) or each step's (asgd; nt-asgd: once validation stops improving)",
-        "training",
-        choices=AVERAGES,
-    )
-    average_from: float = _share(0.75, "share of the steps before swa or asgd begin", "training")
-    patience_of_average: int = option(
-        5, "validations without a better one before nt-asgd begins", "training", low=0, high=100_000
-    )
-    ema: float = _share(0.999, "decay of the moving average of the weights", "training")
-    clip: float = option(1.0, f"largest norm of the gradient; {_OFF}", "training", low=0, high=1e6)
-    patience: int = option(
-        0, f"validations without a better one before stopping; {_OFF}", "training", low=0, high=100_000
-    )
-    validate_every: int = option(
-        0, "steps between validations; 0 = each epoch", "training", low=0, high=1_000_000_000
-    )
-    save_every: int = option(
-        0, "steps between checkpoints; each epoch has one anyway", "training", low=0, high=1_000_000_000
-    )
-    keep_checkpoints: int = option(
-        0, "checkpoints that stay in the run; 0 = none", "training", low=0, high=100_000
-    )
-    seed: int = option(0, "of first weights and dropout", "training", low=0, high=2**32 - 1)
-    precision: str = option(
-        "float32", "arithmetic of layers and output in training", "training", choices=("float32", "bf16")
-    )
-    device: str = option("auto", "where to train", "training", choices=("auto", "cpu", "cuda"))
-    threads: int = option(0, "CPU threads; 0 = torch's choice", "training", low=0, high=1024)
-    minutes: float = option(
-        0.0, f"stop training before this time is over; {_OFF}", "training", low=0, high=1e6
-    )
+    accumulate: int = default(RecipeConfig, "accumulate", 1, help="windows in a step of the optimiser")
+    schedule: str = default(RecipeConfig, "schedule", "cosine")
+    decay_from: int = default(RecipeConfig, "decay_from", 6)
+    average: str = default(RecipeConfig, "average", "none")
+    ema: float = default(RecipeConfig, "ema", 0.999)
+    seed: int = default(RecipeConfig, "seed", 0, help="of first weights and dropout")
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         if self.validation + self.test >= 1:
             raise UsageError(
                 f"validation is {self.validation:g} and test is {self.test:g}; together they must be less than 1"

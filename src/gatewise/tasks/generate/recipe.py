@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,22 +16,17 @@ from gatewise.tasks.generate.measure import NLL, measure_carried
 from gatewise.tasks.generate.model import LanguageModel
 from gatewise.tasks.generate.vocabulary import Vocabulary, check_variety, train_vocabulary
 from gatewise.tasks.generate.windows import RandomStreams
-from gatewise.training import run as runs
 from gatewise.training.carried import Carried, TokenStreams, Window
-from gatewise.training.config import dump_config
-from gatewise.training.device import pick_device
 from gatewise.training.distributed import Processes
-from gatewise.training.job import Job, job_reporter, run_folder, settings, stopped_early
-from gatewise.training.loop import fit
-from gatewise.training.options import FREE, LoopOptions, Outcome
-from gatewise.training.progress import Reporter
+from gatewise.training.job import Job
+from gatewise.training.options import Outcome
+from gatewise.training.recipe import Training, begin_training, hashes_of
+from gatewise.training.recipe_config import with_full_paths
 from gatewise.training.sums import Sum
 
 PIECE, MOST_PIECES, WARM_UP = 2000, 64, 256
 """While it trains, the validation part is read in pieces of about so many tokens, at most so many side by side, each
 from the state that so many tokens before it leave."""
-_DATA = ("data", "validation_data", "test_data")
-_SHARED = {item.name for item in fields(LoopOptions)} & {item.name for item in fields(GenerateConfig)}
 
 
 @dataclass(frozen=True)
@@ -61,52 +53,35 @@ def train(
     """
     job = job or Job(**options)
     corpus = corpus or read(config)
-    config = replace(config, **{name: _absolute(getattr(config, name)) for name in _DATA})
-    with (
-        Processes.current(pick_device(config.device)) as processes,
-        run_folder(job, processes, keep_checkpoints=config.keep_checkpoints > 0) as folder,
-        settings(processes.device, config.seed, config.threads),
-    ):
-        if folder and processes.is_first and not (folder / runs.CONFIG).exists():
-            dump_config(config, folder / runs.CONFIG, task=TASK)
-        report = job_reporter(job, folder, processes)
+    config = with_full_paths(config)
+    hashes = hashes_of(corpus.training, corpus.validation)
+    with begin_training(config, job, task=TASK, hashes=hashes, notes=corpus.notes) as training:
         vocabulary = train_vocabulary(
             corpus.training.content, config.tokens, config.vocab_size, config.min_count
         )
-        training = _encoded(corpus.training, vocabulary, "training", 2 * config.streams)
+        text = _encoded(corpus.training, vocabulary, "training", 2 * config.streams)
         validation = corpus.validation and _encoded(corpus.validation, vocabulary, "validation", 2)
-        notes = [*corpus.notes, *_unknown(training, validation, vocabulary)]
-        for note in notes:
-            report.note(note)
+        training.notes += _unknown(text, validation, vocabulary)
         network = LanguageModel(config, vocabulary.size)
-        outcome = _fit(
-            network,
-            training,
-            validation,
-            config,
-            report,
-            folder,
-            _about(config, corpus),
-            processes,
-            resume=job.resumes,
-        )
-        if outcome.stopped != "finished":
-            notes.append(stopped_early(outcome))
-            report.note(notes[-1])
+        outcome = _fit(training, network, text, validation)
         fitted = FittedLanguageModel(config, network, vocabulary, history=outcome.history)
-        fitted.metrics = _provenance(corpus, training, validation, outcome, fitted) | {"command": job.command}
+        fitted.metrics = training.described(
+            outcome,
+            network,
+            data=_described(corpus),
+            split=corpus.how,
+            tokens=_counted(vocabulary, text, validation),
+        )
         if validation is None:
-            notes.append(
+            training.notes.append(
                 "no validation part: weights of the last step, and no figure that says how good they are"
             )
         else:
-            found = _measured(network, validation.tokens, processes)
+            found = _measured(network, validation.tokens, training.processes)
             fitted.metrics["validation"] = figures_of(
                 found, validation.part.content, validation.tokens, vocabulary
             )
-        fitted.metrics["notes"] = notes
-        if folder and processes.is_first:
-            fitted.write_files(folder)
+        training.save(fitted.write_files)
     return fitted
 
 
@@ -121,13 +96,6 @@ def read(config: GenerateConfig) -> Corpus:
         raw=config.tokens == "bytes",
         column=config.text,
     )
-
-
-def _absolute(value: Any) -> Any:
-    """Paths in full, so that the config reproduces the run from anywhere."""
-    if isinstance(value, tuple):
-        return tuple(_absolute(one) for one in value)
-    return str(Path(value).absolute()) if value else ""
 
 
 def _encoded(part: Part, vocabulary: Vocabulary, name: str, least: int) -> Encoded:
@@ -151,36 +119,17 @@ def _unknown(training: Encoded, validation: Encoded | None, vocabulary: Vocabula
     ]
 
 
-def _about(config: GenerateConfig, corpus: Corpus) -> dict[str, Any]:
-    """What a training may not change when it is resumed: its options and its data, wherever these lie."""
-    about = {name: value for name, value in asdict(config).items() if name not in FREE and name not in _DATA}
-    about["the SHA-256 of the training data"] = corpus.training.sha256
-    if corpus.validation:
-        about["the SHA-256 of the validation data"] = corpus.validation.sha256
-    return about
-
-
 def _fit(
-    network: LanguageModel,
-    training: Encoded,
-    validation: Encoded | None,
-    config: GenerateConfig,
-    report: Reporter,
-    folder: Path | None,
-    about: dict[str, Any],
-    processes: Processes,
-    *,
-    resume: bool,
+    training: Training[GenerateConfig], network: LanguageModel, text: Encoded, validation: Encoded | None
 ) -> Outcome:
-    device = processes.device
-    network.to(device)
-    fixed = TokenStreams(training.tokens, config.streams, config.steps)
+    config, device = training.config, training.processes.device
+    fixed = TokenStreams(text.tokens, config.streams, config.steps)
 
     def batches(epoch: int) -> TokenStreams | RandomStreams:
         if not config.random_steps:
             return fixed
         lengths = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
-        return RandomStreams(training.tokens, config.streams, config.steps, lengths)
+        return RandomStreams(text.tokens, config.streams, config.steps, lengths)
 
     def loss(model: nn.Module, window: Window, state: Any) -> tuple[Sum, Any]:
         ids, targets = window.inputs.to(device), window.targets.to(device)
@@ -189,23 +138,10 @@ def _fit(
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, LanguageModel) and validation
-        found = _measured(model, validation.tokens, processes)
+        found = _measured(model, validation.tokens, training.processes)
         return {"loss": found.loss, "perplexity": found.perplexity}
 
-    shared = {name: getattr(config, name) for name in _SHARED}
-    return fit(
-        network,
-        batches,
-        Carried(loss),
-        LoopOptions(**shared, metric="loss"),
-        evaluate=evaluate if validation else None,
-        report=report,
-        processes=processes,
-        folder=folder,
-        resume=resume,
-        about=about,
-        config=dump_config(config, None, task=TASK),
-    )
+    return training.fit(network, batches, Carried(loss), evaluate=evaluate if validation else None)
 
 
 def _measured(model: LanguageModel, tokens: Tensor, processes: Processes) -> NLL:
@@ -214,40 +150,15 @@ def _measured(model: LanguageModel, tokens: Tensor, processes: Processes) -> NLL
     return measure_carried(model, tokens, streams=streams, warm_up=WARM_UP, processes=processes)
 
 
-def _provenance(
-    corpus: Corpus,
-    training: Encoded,
-    validation: Encoded | None,
-    outcome: Outcome,
-    fitted: FittedLanguageModel,
-) -> dict[str, Any]:
-    """What `metrics.json` says besides the figures: data with hashes, tokens, training, versions."""
+def _described(corpus: Corpus) -> dict[str, Any]:
     parts = {"training": corpus.training, "validation": corpus.validation, "test": corpus.test}
+    return {name: part.described() for name, part in parts.items() if part}
+
+
+def _counted(vocabulary: Vocabulary, text: Encoded, validation: Encoded | None) -> dict[str, Any]:
     return {
-        "format": 1,
-        "task": TASK,
-        "data": {name: part.described() for name, part in parts.items() if part},
-        "split": corpus.how,
-        "tokens": {
-            "kind": fitted.vocabulary.kind,
-            "vocabulary": fitted.vocabulary.size,
-            "training": len(training.tokens),
-            "validation": len(validation.tokens) if validation else 0,
-        },
-        "training": {
-            "steps": outcome.steps,
-            "epochs": outcome.epochs,
-            "best_epoch": outcome.best_epoch,
-            "stopped": outcome.stopped,
-            "interrupted": outcome.stopped == "interrupted",
-            "seconds": round(outcome.seconds, 3),
-            "parameters": sum(p.numel() for p in fitted.network.parameters()),
-            "device": str(fitted.network.embedding.device),
-            "threads": torch.get_num_threads(),
-        },
-        "versions": {
-            "gatewise": version("gatewise"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "kind": vocabulary.kind,
+        "vocabulary": vocabulary.size,
+        "training": len(text.tokens),
+        "validation": len(validation.tokens) if validation else 0,
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gatewise.decoding.card import likelihood, scored
 from gatewise.tasks.translate.config import TranslateConfig
-from gatewise.training.card import code, escape, how_it_was_trained, section
+from gatewise.training.card import data_lines, figure_lines, how_it_was_trained, section, what_figures_hide
 
 
 def model_card(config: TranslateConfig, metrics: Mapping[str, Any]) -> str:
@@ -15,8 +16,8 @@ def model_card(config: TranslateConfig, metrics: Mapping[str, Any]) -> str:
         f"# {config.cell.upper()} translator with attention",
         "",
         _what(config),
-        *section("Data", _data(metrics)),
-        *section("Figures", _figures(metrics)),
+        *section("Data", data_lines(metrics, _pairs)),
+        *section("Figures", figure_lines(metrics, _figures)),
         *section("Limits", _limits(config, metrics)),
         *section("How it was trained", how_it_was_trained(config, metrics)),
     ]
@@ -32,48 +33,18 @@ def _what(config: TranslateConfig) -> str:
     )
 
 
-def _data(metrics: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for key, name in (("data", "Training"), ("validation_data", "Validation")):
-        if key in metrics:
-            part = metrics[key]
-            lines.append(f"- {name}: {code(part['source'])}, {part['examples']:,} pairs")
-            lines.append(f"  - SHA-256 of the source: {code(part['sha256'])}")
-    split = metrics.get("split")
-    if split:
-        lines.append(
-            f"- Split: {split['training']:,} training, {split['validation']:,} validation ({split['how']})"
-        )
-    return lines + [f"- {escape(note)}" for note in metrics.get("notes", [])]
+def _pairs(figures: Mapping[str, Any]) -> str:
+    return f"{figures['examples']:,} pairs"
 
 
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    lines = [_line(key.capitalize(), metrics[key]) for key in ("validation", "test") if key in metrics]
-    return lines or ["None: nothing was held out, and nothing has been evaluated."]
-
-
-def _line(name: str, figures: Mapping[str, Any]) -> str:
-    line = (
-        f"- {name}, {figures['examples']:,} pairs: loss {figures['loss']:.4f} nats a token, perplexity "
-        f"{figures['perplexity']:.2f}"
-    )
-    for metric in ("bleu", "chrf"):
-        if metric in figures:
-            line += f"; {metric.upper()} {figures[metric]:.2f} ({code(figures[f'{metric}_signature'])})"
-    return line
+def _figures(part: str, figures: Mapping[str, Any]) -> list[str]:
+    return [f"- {part.capitalize()}, {_pairs(figures)}: {likelihood(figures)}{scored(figures)}"]
 
 
 def _limits(config: TranslateConfig, metrics: Mapping[str, Any]) -> list[str]:
-    lines = [
+    return [
         "- It has learned the words and topics of its training pairs; of others it may write what is fluent and wrong, "
         "and nothing in its answer will show it. Measure it on your own pairs first.",
         f"- It reads at most {config.max_length:,} tokens of a source; a longer one is cut.",
+        *what_figures_hide(metrics),
     ]
-    if "validation" in metrics:
-        lines.append(
-            "- The validation figures chose the weights, so they flatter; a test set that took part in no choice "
-            "does not."
-        )
-    if "test" not in metrics:
-        lines.append("- It has not been measured on a test set.")
-    return lines
