@@ -7,18 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gatewise.bootstrap import Floats, interval, resamples
 from gatewise.data.wording import count
 from gatewise.errors import UsageError
 from gatewise.markdown import markdown_table
 from gatewise.tasks.classify.faithfulness.curves import SHARES
 from gatewise.tasks.classify.faithfulness.log import Measured
 from gatewise.tasks.classify.faithfulness.rankings import RANDOM
-
-Floats = NDArray[np.float64]
-RESAMPLES = 2000
-"""Of the texts, for the bootstrap's 95 % intervals."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +153,7 @@ def _cells(side: Side, *, with_ratio: bool) -> tuple[str, ...]:
 
 def _resampled(texts: int) -> Floats:
     """How often each text is drawn in each resample, as a share: [RESAMPLES, N]."""
-    even = np.full(texts, 1 / texts)
-    return np.random.default_rng(0).multinomial(texts, even, RESAMPLES) / texts
+    return np.concatenate([*resamples(texts)]) / texts
 
 
 def _side(found: Floats, scores: Floats, random: Floats, often: Floats) -> Side:
@@ -178,5 +173,4 @@ def _side(found: Floats, scores: Floats, random: Floats, often: Floats) -> Side:
 
 
 def _interval(mean: float, resampled: Sequence[float] | Floats) -> Interval:
-    low, high = np.percentile(resampled, (2.5, 97.5))
-    return Interval(mean, float(low), float(high))
+    return Interval(mean, *interval(resampled))
