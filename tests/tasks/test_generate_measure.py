@@ -9,7 +9,7 @@ from language_cases import WrittenOut, language_model, random_tokens
 from gatewise.errors import DataError
 from gatewise.tasks.generate import measure
 from gatewise.tasks.generate.fitted import figures_of
-from gatewise.tasks.generate.measure import NLL, measure_carried, measure_windows
+from gatewise.tasks.generate.measure import NLL, measure_carried, measure_windows, token_losses
 from gatewise.tasks.generate.vocabulary import Bytes, Characters, Words
 from gatewise.training.distributed import Processes
 
@@ -52,6 +52,15 @@ def test_windows_begin_with_a_zero_state(model, monkeypatch, window):
     found = measure_windows(model, TOKENS, window)
     assert found.count == len(wanted) == 52
     assert found.total == pytest.approx(math.fsum(wanted), rel=1e-12)
+
+
+@pytest.mark.parametrize("window", [0, 4, 51, 400])
+def test_losses_of_single_tokens(model, monkeypatch, window):
+    monkeypatch.setattr(measure, "WINDOWS_AT_ONCE", 3)
+    monkeypatch.setattr(measure, "TOKENS_AT_ONCE", 7)
+    written, step = WrittenOut(model), window or 52
+    wanted = [x for start in range(0, 52, step) for x in written.nll(TOKENS[start : start + step + 1])]
+    assert token_losses(model, TOKENS, window).tolist() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_one_window_of_the_whole_text_is_the_carried_figure(model):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import UsageError
 
@@ -19,17 +22,46 @@ def scores(written: Sequence[str], *references: Sequence[str | None]) -> dict[st
     Raises:
         UsageError: sacrebleu is not installed.
     """
+    found: dict[str, Any] = {}
+    streams: list[Any] = [[*stream] for stream in references]
+    for name, metric in _metrics().items():
+        found[name] = metric.corpus_score([*written], streams).score
+        found[f"{name}_signature"] = str(metric.get_signature())
+    return found
+
+
+def sentence_sums(
+    written: Sequence[str], *references: Sequence[str | None]
+) -> dict[str, tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]]:
+    """Of each score of `scores` what each text adds to its sums, [N, S], and the score of some texts from theirs, [S].
+
+    For resampling; these are the parts that sacrebleu's own paired tests are made of.
+
+    Raises:
+        UsageError: sacrebleu is not installed.
+    """
+    streams: list[Any] = [[*stream] for stream in references]
+    return {
+        name: (
+            np.array(metric._extract_corpus_statistics([*written], streams), np.float64),
+            _score_of(metric),
+        )
+        for name, metric in _metrics().items()
+    }
+
+
+def _score_of(metric: Any) -> Callable[[NDArray[np.float64]], float]:
+    # compute_bleu writes its smoothing into the counts that it is given
+    return lambda sums: float(metric._compute_score_from_stats(sums.copy()).score)
+
+
+def _metrics() -> dict[str, Any]:
     try:
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         raise UsageError(f"BLEU needs sacrebleu; install it with {INSTALL}") from None
-    found: dict[str, Any] = {}
-    streams: list[Any] = [[*stream] for stream in references]
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        found[name] = metric.corpus_score([*written], streams).score
-        found[f"{name}_signature"] = str(metric.get_signature())
-    return found
+    return {"bleu": BLEU(), "chrf": CHRF()}
 
 
 INSTALL = "pip install 'gatewise[translate]'"

@@ -150,15 +150,22 @@ class FittedCaptioner:
                 f"{cut:,} of {data.sentences:,} sentences cut to {self.config.max_length} tokens (max_length)"
             )
         written = [row[0].text for row in self.candidates_of(sights, **search)]
-        # Both as the vocabulary writes them, so that neither case nor spaces before full stops count.
-        shown = [{self.vocabulary.decode(ids.tolist()) for ids in some} for some in targets]
-        figures["exact"] = sum(text in some for text, some in zip(written, shown, strict=True)) / len(data)
+        figures["exact"] = sum(self.are_right(written, targets)) / len(data)
         if is_installed():
-            references = [self._as_written(some) for some in data.captions]
-            figures |= scores(written, *zip_longest(*references))
+            figures |= scores(written, *self.references(data))
         else:
             notes.append(f"no BLEU: sacrebleu is not installed ({INSTALL})")
         return figures | {"data": source_of(data), "notes": notes}
+
+    def are_right(self, written: Sequence[str], targets: Sequence[Sequence[Ids]]) -> list[bool]:
+        """Whether each text is one of those of its picture; both as the vocabulary writes them, so that neither case
+        nor spaces before full stops count."""
+        shown = [{self.vocabulary.decode(ids.tolist()) for ids in some} for some in targets]
+        return [text in some for text, some in zip(written, shown, strict=True)]
+
+    def references(self, data: Captions) -> list[tuple[str | None, ...]]:
+        """The sentences as `gatewise.decoding.scoring.scores` takes them."""
+        return [*zip_longest(*(self._as_written(some) for some in data.captions))]
 
     def explain(self, path: str | Path, **search: Any) -> CaptionExplanation:
         """The sentence of a picture or a clip, with where each word looked: a page, or plain values."""

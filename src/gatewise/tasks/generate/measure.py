@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,23 @@ def measure_windows(model: LanguageModel, tokens: Tensor, window: int, *, proces
     return _summed((total, count), processes)
 
 
+def token_losses(model: LanguageModel, tokens: Tensor, window: int = 0) -> Tensor:
+    """-log p of every token but the first, in nats, [N - 1] float64: what `measure_carried` with one stream sums, or
+    with a window `measure_windows`.
+
+    Raises:
+        DataError: fewer than two tokens.
+    """
+    n = check_predictions(tokens)
+    length = window or n
+    found = torch.empty(n, dtype=torch.float64)
+    starts = range(0, n, length)
+    for at in range(0, len(starts), WINDOWS_AT_ONCE):
+        for places, losses in _losses(model, tokens, starts[at : at + WINDOWS_AT_ONCE], length, 0):
+            found[places - 1] = losses
+    return found
+
+
 def check_predictions(tokens: Tensor) -> int:
     """How many tokens of a text [N] are predicted; DataError when there are none."""
     if len(tokens) < 2:
@@ -108,11 +125,22 @@ def _summed(part: tuple[float, int], processes: Processes) -> NLL:
     return NLL(float(total), int(count))
 
 
-@torch.no_grad()
 def _carried(
     model: LanguageModel, tokens: Tensor, starts: Sequence[int], length: int, warm_up: int
 ) -> tuple[float, int]:
     """Sum and count over the pieces that begin at `starts` and predict `length` tokens each, or what is left."""
+    total, count = 0.0, 0
+    for _, losses in _losses(model, tokens, starts, length, warm_up):
+        total += losses.sum().item()
+        count += len(losses)
+    return total, count
+
+
+@torch.no_grad()
+def _losses(
+    model: LanguageModel, tokens: Tensor, starts: Sequence[int], length: int, warm_up: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same, some steps at a time: places of tokens in the text, and -log p of each, float64 on the CPU."""
     device = model.embedding.device
     first = torch.tensor(list(starts))
     steps = max(1, TOKENS_AT_ONCE // len(first))
@@ -122,16 +150,14 @@ def _carried(
             ids = _columns(tokens, first, at, min(at + steps, 0))
             _, _, state = model.hidden(ids.to(device), state)
         state = _zeroed(state, (first == 0).to(device))  # before the text there is nothing to read
-    total, count = 0.0, 0
     for at in range(0, length, steps):
         end = min(at + steps, length)
         h, _, state = model.hidden(_columns(tokens, first, at, end).to(device), state)
         targets = _columns(tokens, first, at + 1, end + 1).to(device)
         losses = token_nll(h.flatten(0, 1), model.decoder, model.output_bias, targets.flatten())
-        inside = (first + torch.arange(at + 1, end + 1).unsqueeze(1) < len(tokens)).flatten()
-        total += losses.cpu().double()[inside].sum().item()
-        count += int(inside.sum())
-    return total, count
+        places = (first + torch.arange(at + 1, end + 1).unsqueeze(1)).flatten()
+        inside = places < len(tokens)
+        yield places[inside], losses.cpu().double()[inside]
 
 
 def _columns(tokens: Tensor, first: Tensor, start: int, end: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.tokenizer import Tokenizer
@@ -52,6 +53,10 @@ class Vocabulary(ABC):
     def save(self, folder: Path) -> None:
         """Write it into an existing folder."""
 
+    def byte_lengths(self, content: bytes, tokens: Tensor) -> NDArray[np.int64]:
+        """How many bytes of a text each of its tokens is, [N]; of an exact vocabulary."""
+        raise NotImplementedError
+
     def decode(self, ids: Sequence[int]) -> str:
         """What the tokens stand for; bytes that are no UTF-8 become U+FFFD."""
         return self.to_bytes(ids).decode("utf-8", "replace")
@@ -87,6 +92,10 @@ class Characters(Vocabulary):
         at = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
         return torch.from_numpy(np.where(self._codes[at] == codes, at + 1, 0).astype(np.int64))
 
+    def byte_lengths(self, content: bytes, tokens: Tensor) -> NDArray[np.int64]:
+        begins = np.frombuffer(content, np.uint8) & 0xC0 != 0x80  # a character's other bytes are 10xxxxxx
+        return np.diff(np.flatnonzero(begins), append=len(content))
+
     def to_bytes(self, ids: Sequence[int]) -> bytes:
         shown = UNKNOWN_CHARACTER + self.characters
         return "".join(shown[number] for number in ids).encode()
@@ -106,6 +115,9 @@ class Bytes(Vocabulary):
 
     def encode(self, content: bytes) -> Tensor:
         return torch.from_numpy(np.frombuffer(content, np.uint8).astype(np.int64))
+
+    def byte_lengths(self, content: bytes, tokens: Tensor) -> NDArray[np.int64]:
+        return np.ones(len(tokens), np.int64)
 
     def to_bytes(self, ids: Sequence[int]) -> bytes:
         return bytes(ids)
@@ -181,6 +193,9 @@ class BytePairs(Vocabulary):
     def encode(self, content: bytes) -> Tensor:
         (ids,) = self.tokenizer.encode_ids([content.decode()])
         return torch.from_numpy(ids.astype(np.int64))
+
+    def byte_lengths(self, content: bytes, tokens: Tensor) -> NDArray[np.int64]:
+        return np.array([len(one) for one in self._bytes], np.int64)[tokens.numpy()]
 
     def to_bytes(self, ids: Sequence[int]) -> bytes:
         return b"".join(self._bytes[number] for number in ids)
