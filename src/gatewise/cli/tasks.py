@@ -38,8 +38,9 @@ OF_A_RUN = {
 }
 """Commands whose first argument is a run, which says what task it is of."""
 
-OF_A_NAME = {"compare": "Train several models on the same data, and set them side by side."}
-"""Commands whose first argument may be a task's name; without one it is the first of `TASKS` that has the command."""
+OF_A_NAME = {"compare": "Set trained runs side by side on the same data, or train several models on it."}
+"""Commands whose first argument may be a task's name, or where a task has it so the first of several runs; else they
+are for the first of `TASKS` that has the command."""
 
 
 def of_tasks(command: str) -> dict[str, Callable[..., None]]:
@@ -121,13 +122,20 @@ class _OfRun(_Shared):
 
 
 class _OfName(_Shared):
-    """A command whose first argument may be the name of a task."""
+    """A command whose first argument may be the name of a task, or the first of several runs."""
 
     def chosen(self, first: str, args: list[str]) -> tuple[str | None, list[str]]:
-        if first not in self.tasks:
+        if first in self.tasks:
+            args.remove(first)
+            return first, args
+        from gatewise.training.run import CONFIG, read_run
+
+        if not any((Path(word) / CONFIG).is_file() for word in args):
             return next(iter(self.tasks)), args
-        args.remove(first)
-        return first, args
+        task = read_run(first).task
+        if task in self.tasks and not any(p.name == "runs" for p in self.tasks[task].params):
+            raise UsageError(f"{first}: is a {task} run; {self.name} takes data for {task}, and no runs")
+        return task, args
 
 
 def _made(task: str, function: Callable[..., None]) -> Any:

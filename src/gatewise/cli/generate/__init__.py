@@ -1,5 +1,6 @@
 """The commands of the generate task."""
 
+from gatewise.cli.generate.compare import compare
 from gatewise.cli.generate.evaluate import evaluate
 from gatewise.cli.generate.explain import explain
 from gatewise.cli.generate.generate import generate
@@ -7,4 +8,4 @@ from gatewise.cli.generate.predict import predict
 from gatewise.cli.generate.train import train
 from gatewise.cli.generate.units import units
 
-__all__ = ["evaluate", "explain", "generate", "predict", "train", "units"]
+__all__ = ["compare", "evaluate", "explain", "generate", "predict", "train", "units"]
