@@ -15,6 +15,7 @@ import torch
 from distributed_worker import SAMPLES, Ragged, single_examples, trained
 
 from gatewise.cli import app
+from gatewise.synthetic.clips import draw_clips, write_clips
 from gatewise.training.distributed import Processes
 from gatewise.training.run import read_run
 
@@ -190,16 +191,37 @@ TABLE = "text,label\n" + "".join(
     f"{'good' if n % 2 else 'dull'} {' '.join(WORDS[: n % 7])},{'pos' if n % 2 else 'neg'}\n"
     for n in range(61)
 )
-OPTIONS = [
+SMALL = [
     "--device=cpu", "--hidden-size=8", "--embedding-size=8", "--epochs=3", "--batch-size=7", "--accumulate=2",
-    "--word-dropout=0", "--embedding-dropout=0", "--dropout=0", "--class-weights=balanced", "--json",
+    "--dropout=0", "--json",
 ]  # fmt: skip
 
 
-def test_gatewise_train_under_torchrun_is_gatewise_train(tmp_path, capsys):
+def classify(folder: Path) -> list[str]:
+    (folder / "data.csv").write_text(TABLE)
+    return [str(folder / "data.csv"), "--word-dropout=0", "--embedding-dropout=0", "--class-weights=balanced"]
+
+
+def translate(folder: Path) -> list[str]:
+    lines = [" ".join(WORDS[n % 5 : 1 + n % 7]) + f" {WORDS[n % 6]}" for n in range(61)]
+    (folder / "source.txt").write_text("\n".join(lines))
+    (folder / "target.txt").write_text("\n".join(line.upper() for line in lines))
+    return [*(str(folder / name) for name in ("source.txt", "target.txt")), "--tokenizer=words", "--beams=1"]
+
+
+def caption(folder: Path) -> list[str]:
+    """Clips, and to make them ragged one of a single frame."""
+    clips, table = write_clips(draw_clips(33, frames=3, size=16), folder / "drawn")
+    for frame in sorted(next(clips.iterdir()).iterdir())[1:]:
+        frame.unlink()
+    return [str(clips), str(table), "--picture-size=32", "--channels=32", "--augment=0", "--beams=1"]
+
+
+@pytest.mark.parametrize("data", [classify, translate, caption])
+def test_gatewise_train_under_torchrun_is_gatewise_train(data, tmp_path, capsys):
     """Losses, figures and weights in float32, to what another order of sums may change; one process writes."""
-    (tmp_path / "data.csv").write_text(TABLE)
-    command = ["train", "classify", str(tmp_path / "data.csv"), *OPTIONS]
+    (tmp_path / "data").mkdir()
+    command = ["train", data.__name__, *data(tmp_path / "data"), *SMALL]
     launched = Launch(
         "--standalone", "--nproc-per-node=2", "-m", "gatewise", *command, "--out", tmp_path / "two"
     )
@@ -208,7 +230,7 @@ def test_gatewise_train_under_torchrun_is_gatewise_train(tmp_path, capsys):
     printed = launched.done()
     assert [line[:8] for line in printed.splitlines() if line.startswith("{")] == ['{"run": ']
     assert printed.count("epoch 3  loss") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "one", "two"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "one", "two"]
     runs = [read_run(tmp_path / name) for name in ("one", "two")]
     one, two = (run.json_lines("steps.jsonl") for run in runs)
     assert [row["step"] for row in two] == [row["step"] for row in one] == list(range(1, len(one) + 1))
