@@ -211,7 +211,6 @@ def test_texts_that_cannot_teach_are_refused():
             {"validation": 0.6, "test": 0.4},
             "validation is 0.6 and test is 0.4; together they must be less than 1",
         ),
-        ({"average": "nt-asgd", "validation": 0.0}, "average is 'nt-asgd', which needs a validation part"),
         ({"cell": "gru", "forget_bias": 2.0}, "forget_bias is 2; only an LSTM has one, and cell is 'gru'"),
         ({"tokens": "bpe", "vocab_size": 100}, "vocab_size is 100; bpe needs 258 at least"),
         ({"tokens": "runes"}, "tokens is 'runes'; it must be one of characters, bytes, bpe, words"),

@@ -1,17 +1,12 @@
 """The translate recipe: what it computes, learns, saves, resumes and refuses."""
 
-import itertools
-import json
-
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 
 from gatewise.data.pairs import Pairs
 from gatewise.data.tokenizer import UNK_ID
-from gatewise.errors import DataError, RunError, UsageError
-from gatewise.tasks.translate import recipe
+from gatewise.errors import DataError, UsageError
 from gatewise.tasks.translate.config import TranslateConfig
 from gatewise.tasks.translate.encode import PairEncoder, collate
 from gatewise.tasks.translate.fitted import FittedTranslator, load_fitted, make_network, token_figures
@@ -232,30 +227,9 @@ def test_long_pairs_are_left_out_of_training_with_a_note():
         train_pairs(pairs, TranslateConfig(**SMALL | {"max_length": 1}), progress=None)
 
 
-def test_a_training_that_broke_off_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    config = TranslateConfig(**SMALL | {"epochs": 3, "dropout": 0.2, "own_tokens": 0.5, "save_every": 3})
-    pairs = reversals(80)
-    whole = train_pairs(pairs, config, progress=None)
-    calls = itertools.count(1)
-
-    def failing(*arguments, **named):
-        if next(calls) == 9:  # in the second of three epochs of five steps
-            raise RuntimeError("the machine went down")
-        return cross_entropy(*arguments, **named)
-
-    with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="went down"):
-        broken.setattr(recipe, "cross_entropy", failing)
-        train_pairs(pairs, config, out=tmp_path / "run", progress=None)
-    resumed = train_pairs(pairs, config, out=tmp_path / "run", resume=True, progress=None)
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(resumed.network.state_dict()[name], value), name
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"cell": "lstn"}, "cell is 'lstn'; it must be rnn, gru, lstm, or these joined by +"),
-        ({"cell": "gru+lstm", "decoder_layers": 2}, "the stack 'gru\\+lstm' already names its layers"),
         ({"attention": "dot"}, "attention is 'dot'; it must be one of luong, bahdanau"),
         ({"validation_target_data": "x"}, "validation_target_data is given without validation_data"),
         ({"beams": 0}, r"beams is 0; it must be in \[1, 1000\]"),
@@ -264,31 +238,3 @@ def test_a_training_that_broke_off_goes_on_bit_for_bit(tmp_path, monkeypatch):
 def test_wrong_options_are_refused(options, sentence):
     with pytest.raises(UsageError, match=sentence):
         TranslateConfig(**options)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("model.safetensors", b"x" * 40, "model.safetensors"),
-        ("tokenizer.json", b"{}", "tokenizer.json: not a tokenizer written by gatewise"),
-        ("metrics.json", b"[]", "metrics.json: holds a list; a JSON object is needed"),
-        ("config.toml", b'format = 1\ntask = "classify"\n', "the task is 'classify'; 'translate' is needed"),
-    ],
-)
-def test_a_damaged_run_is_refused_by_the_name_of_the_file(fitted, tmp_path, name, content, sentence):
-    _, folder = fitted
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(RunError, match=sentence):
-        load_fitted(tmp_path)
-
-
-@pytest.mark.slow
-def test_the_metrics_say_what_it_was_made_from(fitted):
-    _, folder = fitted
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["split"]["training"] + metrics["split"]["validation"] == 400
-    assert metrics["validation"]["examples"] == metrics["split"]["validation"]
-    assert metrics["training"]["stopped"] == "finished"

@@ -12,11 +12,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from golden_recipes import caption, classify, generate, translate
+from golden_recipes import RECIPES
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS = 20
-RECIPES = {"classify": classify, "generate": generate, "translate": translate, "caption": caption}
 
 
 def curve(name: str) -> dict[str, list[float]]:

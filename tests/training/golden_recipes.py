@@ -4,6 +4,7 @@ Each has everything on that draws random numbers or keeps a state, so that a cha
 """
 
 from pathlib import Path
+from typing import Any
 
 from gatewise.data.captions import read_captions
 from gatewise.data.pairs import Pairs
@@ -120,19 +121,30 @@ def book(lines: int, held_out: int) -> Corpus:
     return Corpus(*(Part("sentences", part.encode(), 1) for part in parts))
 
 
-def classify(out: Path):
-    return train_texts(sentences(142), ClassifyConfig(**CLASSIFY), out=out, progress=None)
+def classify(out: Path, *, save_every: int = 0, **job: Any):
+    config = ClassifyConfig(**CLASSIFY, save_every=save_every)
+    return train_texts(sentences(142), config, out=out, **QUIET | job)
 
 
-def generate(out: Path):
-    return language_models.train(GenerateConfig(**GENERATE), book(40, 8), out=out, progress=None)
+def generate(out: Path, *, save_every: int = 0, **job: Any):
+    config = GenerateConfig(**GENERATE, save_every=save_every)
+    return language_models.train(config, book(40, 8), out=out, **QUIET | job)
 
 
-def translate(out: Path):
-    return train_pairs(backward(70), TranslateConfig(**TRANSLATE), out=out, progress=None)
+def translate(out: Path, *, save_every: int = 0, **job: Any):
+    config = TranslateConfig(**TRANSLATE, save_every=save_every)
+    return train_pairs(backward(70), config, out=out, **QUIET | job)
 
 
-def caption(out: Path):
-    """Clips of a shape that moves, of 3 frames."""
-    pictures, table = write_clips(draw_clips(30, frames=3), out.parent / "clips")
-    return train_captions(read_captions(pictures, table), CaptionConfig(**CAPTION), out=out, progress=None)
+def caption(out: Path, *, save_every: int = 0, **job: Any):
+    """Clips of a shape that moves, of 3 frames; they are drawn beside the run."""
+    config, drawn = CaptionConfig(**CAPTION, save_every=save_every), out.parent / "drawn"
+    if not drawn.exists():
+        write_clips(draw_clips(30, frames=3), drawn)
+    return train_captions(
+        read_captions(drawn / "clips", drawn / "captions.csv"), config, out=out, **QUIET | job
+    )
+
+
+QUIET: dict[str, Any] = {"progress": None}
+RECIPES = {"classify": classify, "generate": generate, "translate": translate, "caption": caption}

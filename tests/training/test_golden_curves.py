@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from golden_curves import FOLDER, RECIPES, STEPS, curve
+from golden_curves import FOLDER, STEPS, curve
+from golden_recipes import RECIPES
 
 TOLERANCE = 1e-6
 """Relative. Float32 sums differ with the instructions that a kernel is written for: made with AVX-512, AVX2, SSE4.2 and

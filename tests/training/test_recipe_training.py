@@ -1,6 +1,7 @@
 """What surrounds the loop in every recipe: the folder, what is noted and said, and what may not change."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ class Told(Silent):
         self.notes.append(text)
 
 
-def train(out=None, *, read=None, validation=None, fail_at=0, stop_at=0, **job):
+def train(out=None, *, config=CONFIG, read=None, validation=None, fail_at=0, stop_at=0, **job):
     """Two epochs of three steps on a line of two weights; what the run says."""
     read, told, calls = read or Read(), Told(), []
 
@@ -42,7 +43,7 @@ def train(out=None, *, read=None, validation=None, fail_at=0, stop_at=0, **job):
         return Sum(model(torch.tensor([[1.0, batch]])).square().sum(), 1)
 
     with begin_training(
-        CONFIG, Job(out=out, progress=told, command="gatewise train made", **job),
+        config, Job(out=out, progress=told, command="gatewise train made", **job),
         task="made", hashes=hashes_of(read, validation), notes=notes_of(read, validation),
     ) as training:  # fmt: skip
         network = nn.Linear(2, 1)
@@ -117,3 +118,9 @@ def test_an_error_before_the_first_step_leaves_nothing(tmp_path):
 def test_no_folder_and_no_resume():
     with pytest.raises(UsageError, match="resume and tensorboard need a run folder, and none is given"):
         train(resume=True)
+
+
+def test_an_average_that_waits_for_validation_needs_some(tmp_path):
+    with pytest.raises(UsageError, match="average is 'nt-asgd', which needs a validation part, and there is"):
+        train(tmp_path / "run", config=replace(CONFIG, average="nt-asgd"))
+    assert list(tmp_path.iterdir()) == []

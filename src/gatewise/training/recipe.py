@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from torch import nn
 
 from gatewise.data.loader import Prepare
+from gatewise.errors import UsageError
 from gatewise.training.callbacks import Callback
 from gatewise.training.config import dump_config
 from gatewise.training.device import pick_device
@@ -74,7 +75,13 @@ class Training(Generic[C]):
         evaluate: Evaluate | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Outcome:
-        """Tell the notes, train the network, and note when that ended early; see `gatewise.training.loop.fit`."""
+        """Tell the notes, train the network, and note when that ended early; see `gatewise.training.loop.fit`.
+
+        Raises:
+            UsageError: also an average that begins by validation figures, without a validation part.
+        """
+        if self.config.average == "nt-asgd" and evaluate is None:
+            raise UsageError("average is 'nt-asgd', which needs a validation part, and there is none")
         if self.folder and self.processes.is_first and not (self.folder / CONFIG).exists():
             dump_config(self.config, self.folder / CONFIG, task=self.task)
         for note in self.notes:

@@ -93,8 +93,6 @@ class GenerateConfig(RecipeConfig):
             raise UsageError(
                 f"validation is {self.validation:g} and test is {self.test:g}; together they must be less than 1"
             )
-        if self.average == "nt-asgd" and not (self.validation_data or self.validation):
-            raise UsageError("average is 'nt-asgd', which needs a validation part, and there is none")
         if self.cell != "lstm" and self.forget_bias not in (0.0, 1.0):
             raise UsageError(
                 f"forget_bias is {self.forget_bias:g}; only an LSTM has one, and cell is {self.cell!r}"
