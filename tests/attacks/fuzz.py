@@ -63,8 +63,10 @@ from gatewise.tasks.classify.faithfulness import FaithfulnessLog
 from gatewise.tasks.classify.fitted import load_fitted
 from gatewise.tasks.classify.trial_log import TrialLog
 from gatewise.tasks.generate.corpus import read_corpus
+from gatewise.tasks.generate.fitted import FittedLanguageModel
 from gatewise.tasks.generate.fitted import load_fitted as load_language_model
 from gatewise.tasks.generate.vocabulary import load_vocabulary
+from gatewise.tasks.translate.fitted import FittedTranslator
 from gatewise.tasks.translate.fitted import load_fitted as load_translator
 from gatewise.training.checkpoint import load_checkpoint
 from gatewise.training.config import load_config
@@ -446,11 +448,21 @@ def _describes(folder: Path) -> None:
 
 def _prompt(folder: Path, content: bytes) -> None:
     """As a terminal gives it."""
-    list(load_language_model(language_run(), device="cpu").write(_argument(content), 3))
+    list(_language_model().write(_argument(content), 3))
 
 
 def _source(folder: Path, content: bytes) -> None:
-    load_translator(translator_run(), device="cpu").translate([_argument(content)])[0].text.encode()
+    _translator().translate([_argument(content)])[0].text.encode()
+
+
+@cache
+def _language_model() -> FittedLanguageModel:
+    return load_language_model(language_run(), device="cpu")
+
+
+@cache
+def _translator() -> FittedTranslator:
+    return load_translator(translator_run(), device="cpu")
 
 
 def _argument(content: bytes) -> str:

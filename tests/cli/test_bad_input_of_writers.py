@@ -148,6 +148,11 @@ CALLS = [
     (("caption", "explain", "RUN", "IN/p/2.png", "--html", "IN/new"), "p/2.png: a broken picture ("),
     (("caption", "evaluate", "RUN", "IN/p", "IN/table.csv"), "table.csv, line 2: there is no picture '9.png' in IN/p"),
     (("caption", "predict", "RUN", "IN/none.png"), "none.png: there is no such file"),
+    (("generate", "generate", "RUN", "--out", "IN/two"), "IN/two: exists; name another file, or add --overwrite"),
+    (("translate", "predict", "RUN", "IN/one", "--out", "IN/none/new"), "IN/none/new: there is no folder IN/none"),
+    (("translate", "explain", "RUN", "rot", "--html", "IN/one/new"), "IN/one/new: there is no folder IN/one"),
+    (("caption", "predict", "RUN", "IN/p/1.png", "--out", "IN/p"), "IN/p: is a folder; a file is to be written"),
+    (("caption", "explain", "RUN", "IN/p/1.png", "--html", "IN/two"), "IN/two: exists; name another file"),
 ]  # fmt: skip
 
 
