@@ -1,6 +1,6 @@
 """Flags made from a config: every option has one, with the type, and what the user did not say stays unsaid."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,8 +11,11 @@ from typer.main import get_command
 from gatewise.cli.app import app
 from gatewise.cli.options import build_config, comma_list, config_flags
 from gatewise.errors import UsageError
+from gatewise.tasks.caption.config import CaptionConfig
 from gatewise.tasks.classify.config import ClassifyConfig
-from gatewise.training.config import check_options, option
+from gatewise.tasks.generate.config import GenerateConfig
+from gatewise.tasks.translate.config import TranslateConfig
+from gatewise.training.config import check_options, in_order, option, rule
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,27 @@ def test_values_override_the_file_which_overrides_the_defaults(tmp_path):
         build_config(Small, file, {"units": 12}, task="small")
 
 
-def test_every_option_of_the_classify_recipe_can_be_said():
-    command = get_command(app).commands["train"].commands["classify"]  # type: ignore[attr-defined]
-    said = {name for parameter in command.params for name in parameter.opts}
-    own = {"data", "validation_data", "language_model"}  # DATA, --valid and --from
-    wanted = {"--" + item.name.replace("_", "-") for item in fields(ClassifyConfig) if item.name not in own}
-    assert wanted <= said
-    assert {"--out", "--valid", "--config", "--overwrite", "--json"} <= said
+@pytest.mark.parametrize(
+    ("config", "own"),  # what is said in another way: DATA, --valid, --from, …
+    [
+        (ClassifyConfig, {"data", "validation_data", "language_model"}),
+        (GenerateConfig, {"data", "validation_data", "test_data"}),
+        (TranslateConfig, {"data", "target_data", "validation_data", "validation_target_data"}),
+        (
+            CaptionConfig,
+            {"pictures", "captions", "validation_pictures", "validation_captions", "video", "feature_size"},
+        ),
+    ],
+)
+def test_every_option_of_a_recipe_can_be_said_group_by_group(config, own):
+    task = config.__name__.removesuffix("Config").lower()
+    command = get_command(app).commands["train"].commands[task]  # type: ignore[attr-defined]
+    said = {name: parameter for parameter in command.params for name in parameter.opts}
+    wanted = [item for item in in_order(config) if item.name not in own]
+    names = ["--" + item.name.replace("_", "-") for item in wanted]
+    assert [name for name in said if name in names] == names
+    assert [said[name].rich_help_panel for name in names] == [
+        f"Options: {rule(item).group}" for item in wanted
+    ]
+    shared = {"--out", "--valid", "--config", "--overwrite", "--resume", "--tensorboard", "--json"}
+    assert shared <= said.keys()

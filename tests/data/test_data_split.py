@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data.split import split
+from gatewise.data.split import draw, split
 from gatewise.errors import UsageError
 
 LABELS = st.lists(st.sampled_from("abc"), min_size=2, max_size=60)
@@ -99,3 +99,19 @@ def test_what_cannot_be_split(labels, groups, sentence):
     with pytest.raises(UsageError) as caught:
         split(labels, 0.5, 0, groups)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("n", "fraction", "held_out"), [(2, 0.9, 1), (2, 0.01, 1), (10, 0.25, 2), (7, 0.5, 4)]
+)
+def test_a_drawn_part_has_its_share_and_leaves_something(n, fraction, held_out):
+    """Shares are rounded, halves to the even number; an example at least is on either side."""
+    inside, outside = draw(n, fraction, 3)
+    assert sorted(inside + outside) == list(range(n))
+    assert len(outside) == held_out
+    assert inside == sorted(inside) and outside == sorted(outside)
+    assert draw(n, fraction, 3) == (inside, outside)
+
+
+def test_the_seed_decides_what_is_drawn():
+    assert len({tuple(draw(20, 0.5, seed)[1]) for seed in range(20)}) == 20
