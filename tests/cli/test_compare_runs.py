@@ -211,7 +211,8 @@ def test_translators_of_other_tokens_are_compared_by_characters(gatewise, transl
         bits = figures["loss"] * figures["tokens"] / characters / math.log(2)
         assert row["bits_per_character"] == pytest.approx(bits, rel=1e-6)
         assert "loss" not in row
-    assert len(found["notes"]) == 1 and "bits a character stand in the place of" in found["notes"][0]
+    assert "bits a character stand in the place of" in found["notes"][0]
+    assert found["notes"][1:] == [f"BLEU: {figures['bleu_signature']}", f"chrF: {figures['chrf_signature']}"]
     mixed = gatewise("compare", translators["first"], runs[0], "--data", pairs_table, "--json").json
     assert set(mixed["runs"][1]["difference"]) == {"bleu", "chrf"}
     assert "there is no figure in the place of" in mixed["notes"][0]
@@ -307,6 +308,30 @@ def test_runs_that_read_the_same_file_differently(
     (tmp_path / "raw.txt").write_bytes(b"\xff" * 50_000)
     called = gatewise("compare", writers["bytes"], writers["characters"], "--data", tmp_path / "raw.txt")
     assert called.code == 1 and "UTF-8" in called.error
+
+
+def test_what_was_not_read_or_is_written_differently_is_noted(
+    gatewise, translators, captioners, clips, tmp_path
+):
+    long = "the red cat é a. " * 30
+    (tmp_path / "long.tsv").write_text(
+        "source\ttarget\n" + "".join(f"{long}\t{line}\n" for line in LINES[:20])
+    )
+    runs = [translators["bpe"], translators["first"]]
+    notes = gatewise("compare", *runs, "--data", tmp_path / "long.tsv", "--json").json["notes"]
+    cut = "of 20 of 20 sources only the first {} tokens were read (max_length)"
+    assert notes[:2] == [f"{run}: {cut.format(n)}" for run, n in zip(runs, (40, 100), strict=True)]
+    cased = tmp_path / "cased"
+    config = CaptionConfig(
+        **SMALL, picture_size=32, channels=32, vocab_size=300, validation=0.0, beams=1, tokenizer="bpe"
+    )
+    table = tmp_path / "cased.csv"
+    table.write_text(clips[1].read_text().replace(",a ", ",A "))
+    train_captions(read_captions(clips[0], table), config, out=cased, progress=None)
+    given = ("--pictures", clips[0], "--captions", table, "--json")
+    assert any(
+        "own form" in note for note in gatewise("compare", captioners["seen"], cased, *given).json["notes"]
+    )
 
 
 def test_the_name_of_the_task_may_come_first(gatewise, writers, book):

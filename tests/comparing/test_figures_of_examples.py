@@ -84,7 +84,8 @@ def test_bleu_and_chrf_of_sums_are_sacrebleus():
         [text.replace("today", "now") if k % 3 else None for k, text in enumerate(REFERENCES)],
     ]
     whole = scores(ONE, *several)
-    for name, (rows, score) in sentence_sums(ONE, *several).items():
+    for name, (rows, score, signature) in sentence_sums(ONE, *several).items():
+        assert signature == whole[f"{name}_signature"]
         assert len(rows) == len(ONE)
         kept = rows.copy()
         assert score(rows.sum(0)) == pytest.approx(whole[name], rel=1e-12)
@@ -100,11 +101,11 @@ def test_resampled_bleu_and_chrf_are_those_of_sacrebleus_paired_bootstrap(monkey
     _, theirs = test()
     drawn = np.random.default_rng(7).choice(n, size=(samples, n), replace=True)
     for name, theirs_of_name in (("bleu", theirs["BLEU"]), ("chrf", theirs["chrF2"])):
-        rows, score = sentence_sums(OTHER, REFERENCES)[name]
+        rows, score, _ = sentence_sums(OTHER, REFERENCES)[name]
         ours = [score(rows[some].sum(0)) for some in drawn]
         assert np.mean(ours) == pytest.approx(theirs_of_name[1].mean, rel=1e-5)
         assert theirs_of_name[1].score == pytest.approx(score(rows.sum(0)), rel=1e-12)
-        first_rows, first_score = sentence_sums(ONE, REFERENCES)[name]
+        first_rows, first_score, _ = sentence_sums(ONE, REFERENCES)[name]
         ours_first = np.array([first_score(first_rows[some].sum(0)) for some in drawn])
         # sacrebleu's p-value: how often a resampled difference is further from its mean than the real one from 0
         apart = np.abs(np.array(ours) - ours_first)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.bootstrap import Floats
-from gatewise.comparing.comparison import Comparison, compare
+from gatewise.comparing.comparison import TITLES, Comparison, compare
 from gatewise.comparing.figures import Figure, bits, perplexity, ratio
 from gatewise.comparing.runs import compared
 from gatewise.decoding.scoring import INSTALL, is_installed, sentence_sums
@@ -31,6 +31,7 @@ class Written:
         texts: what the search writes, [N].
         references: the right sentences of each, in the form in which BLEU compares them; streams as of `sentence_sums`.
         right: whether each text is one of its right sentences, [N]; None where that is not asked.
+        notes: on what of the examples this run did not read.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Written:
     texts: Sequence[str]
     references: Sequence[Sequence[str | None]]
     right: Sequence[bool] | None = None
+    notes: Sequence[str] = ()
 
 
 def compare_written(
@@ -64,32 +66,38 @@ def compare_written(
     """
     alike = all(_same(one.targets, runs[0].targets) for one in runs)
     exact = all(one.exact for one in runs)
-    said = [*notes]
+    said = [*notes, *(f"{one.run}: {note}" for one in runs for note in one.notes)]
     if not alike:
         instead = "bits a character stand in the place of" if exact else "there is no figure in the place of"
         said.append(
             f"the runs cut the sentences into different tokens, so that {instead} loss, perplexity and accuracy a token"
         )
-    if not is_installed():
+    if is_installed():
+        if any(one.references != runs[0].references for one in runs):
+            said.append(
+                "the runs write the right sentences differently, such as their case; BLEU, chrF and exact take each "
+                "run's own form"
+            )
+        each = [sentence_sums(one.texts, *one.references) for one in runs]
+        said += [f"{TITLES[name]}: {found.signature}" for name, found in each[0].items()]
+    else:
+        each = [{} for _ in runs]
         said.append(f"no BLEU: sacrebleu is not installed ({INSTALL})")
-    found = [
-        compared(one.run, _figures(one, characters, alike, exact), one.config, one.metrics) for one in runs
-    ]
+    found = []
+    for one, scored in zip(runs, each, strict=True):
+        figures = _likelihoods(one, characters, alike, exact)
+        if one.right is not None:
+            figures.append(ratio("exact", one.right, np.ones(len(one.right))))
+        figures += [Figure(name, score.sums, score.score) for name, score in scored.items()]
+        found.append(compared(one.run, figures, one.config, one.metrics))
     return compare(found, unit=unit, seed=seed, data=data, notes=said)
 
 
-def _figures(run: Written, characters: Sequence[int], alike: bool, exact: bool) -> list[Figure]:
+def _likelihoods(run: Written, characters: Sequence[int], alike: bool, exact: bool) -> list[Figure]:
     nats, right, tokens = run.sums.T
-    found = []
     if alike:
-        found += [ratio("loss", nats, tokens), perplexity(nats, tokens), ratio("accuracy", right, tokens)]
-    elif exact:
-        found.append(bits("character", nats, characters))
-    if run.right is not None:
-        found.append(ratio("exact", run.right, np.ones(len(run.right))))
-    if is_installed():
-        found += [Figure(name, *sums) for name, sums in sentence_sums(run.texts, *run.references).items()]
-    return found
+        return [ratio("loss", nats, tokens), perplexity(nats, tokens), ratio("accuracy", right, tokens)]
+    return [bits("character", nats, characters)] if exact else []
 
 
 def _same(left: Sequence[Ids], right: Sequence[Ids]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +30,32 @@ def scores(written: Sequence[str], *references: Sequence[str | None]) -> dict[st
     return found
 
 
-def sentence_sums(
-    written: Sequence[str], *references: Sequence[str | None]
-) -> dict[str, tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]]:
-    """Of each score of `scores` what each text adds to its sums, [N, S], and the score of some texts from theirs, [S].
+class SentenceSums(NamedTuple):
+    """What a score is made of.
 
-    For resampling; these are the parts that sacrebleu's own paired tests are made of.
+    Attributes:
+        sums: what each of N texts adds, [N, S].
+        score: of some texts from their sums [S].
+        signature: sacrebleu's.
+    """
+
+    sums: NDArray[np.float64]
+    score: Callable[[NDArray[np.float64]], float]
+    signature: str
+
+
+def sentence_sums(written: Sequence[str], *references: Sequence[str | None]) -> dict[str, SentenceSums]:
+    """The scores of `scores` in a form that can be resampled: the parts that sacrebleu's own paired tests are made of.
 
     Raises:
         UsageError: sacrebleu is not installed.
     """
     streams: list[Any] = [[*stream] for stream in references]
-    return {
-        name: (
-            np.array(metric._extract_corpus_statistics([*written], streams), np.float64),
-            _score_of(metric),
-        )
-        for name, metric in _metrics().items()
-    }
+    found = {}
+    for name, metric in _metrics().items():
+        sums = np.array(metric._extract_corpus_statistics([*written], streams), np.float64)
+        found[name] = SentenceSums(sums, _score_of(metric), str(metric.get_signature()))
+    return found
 
 
 def _score_of(metric: Any) -> Callable[[NDArray[np.float64]], float]:

@@ -46,7 +46,7 @@ def compare(
     """
     check_runs(runs, TASK)
     first: Captions | None = None
-    measured, notes = [], []
+    measured = []
     for run in runs:
         fitted = load_fitted(run, device=device)
         config = fitted.config
@@ -59,10 +59,7 @@ def compare(
             )
         check_kind(data, config)
         check_enough(len(data), "clips" if data.video else "pictures", data.source)
-        found, cut = _measure(str(run), fitted, data, search)
-        measured.append(found)
-        if cut:
-            notes.append(f"{run}: {count(cut, 'sentence')} cut to {config.max_length} tokens (max_length)")
+        measured.append(_measure(str(run), fitted, data, search))
     assert first is not None
     return compare_written(
         measured,
@@ -70,19 +67,16 @@ def compare(
         unit="clips" if first.video else "pictures",
         seed=seed,
         data=source_of(first),
-        notes=[*first.notes, *notes],
+        notes=first.notes,
     )
 
 
-def _measure(
-    run: str, fitted: FittedCaptioner, data: Captions, search: dict[str, Any]
-) -> tuple[Written, int]:
-    """What the run makes of the pictures, and how many of their sentences it cuts."""
+def _measure(run: str, fitted: FittedCaptioner, data: Captions, search: dict[str, Any]) -> Written:
     vocabulary, looker = fitted.vocabulary, fitted.looker
     targets, cut = encode_sentences(vocabulary, data.captions, fitted.config.max_length)
     sights = [looker(files) for files in data.files]
     texts = [row[0].text for row in fitted.candidates_of(sights, **search)]
-    found = Written(
+    return Written(
         run,
         fitted.config,
         fitted.metrics,
@@ -92,8 +86,8 @@ def _measure(
         texts,
         fitted.references(data),
         fitted.are_right(texts, targets),
+        [f"{count(cut, 'sentence')} cut to {fitted.config.max_length} tokens (max_length)"] if cut else [],
     )
-    return found, cut
 
 
 def _sums(fitted: FittedCaptioner, sights: Sequence[Tensor], targets: Sequence[Sequence[Ids]]) -> Floats:

@@ -17,7 +17,7 @@ from gatewise.data.pairs import Pairs, read_pairs
 from gatewise.decoding.targets import Ids, target_sums
 from gatewise.errors import DataError
 from gatewise.tasks.translate.config import TASK
-from gatewise.tasks.translate.encode import collate
+from gatewise.tasks.translate.encode import collate, note_of_cut_sources
 from gatewise.tasks.translate.fitted import MEASURED_AT_ONCE, FittedTranslator, load_fitted
 
 
@@ -69,16 +69,19 @@ def compare(
 
 
 def _measure(run: str, fitted: FittedTranslator, pairs: Pairs, search: dict[str, Any]) -> Written:
-    targets = fitted.encoder.targets(pairs.targets)
+    encoder = fitted.encoder
+    sources, targets = encoder.whole_sources(pairs.sources), encoder.targets(pairs.targets)
+    cut = sum(len(source) > encoder.max_length for source in sources)
     return Written(
         run,
         fitted.config,
         fitted.metrics,
         targets,
-        _sums(fitted, fitted.encoder.sources(pairs.sources), targets),
-        fitted.encoder.target.kind == "bpe",
+        _sums(fitted, encoder.cut(sources), targets),
+        encoder.target.kind == "bpe",
         [one.text for one in fitted.translate(pairs.sources, **search)],
         [pairs.targets],
+        notes=[note_of_cut_sources(cut, len(pairs), encoder.max_length)] if cut else [],
     )
 
 
