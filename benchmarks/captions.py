@@ -31,9 +31,11 @@ from gatewise.tasks.caption.recipe import train_captions
 
 FLICKR: dict[str, Any] = {"epochs": 25}
 CLIPS: dict[str, Any] = {
-    "picture_size": 32, "channels": 64, "hidden_size": 96, "embedding_size": 32, "epochs": 12, "dropout": 0.2,
-    "batch_size": 8, "learning_rate": 3e-3, "augment": 0.1,
+    "picture_size": 64, "channels": 64, "hidden_size": 96, "embedding_size": 32, "epochs": 12, "dropout": 0.1,
+    "batch_size": 8, "learning_rate": 2e-3, "augment": 0.05,
 }  # fmt: skip
+"""Chosen on 200 clips of another seed. Of 32 pixels, where a shape has a radius of 5 to 7, colour and way were learned
+and the shape was not."""
 TEST_CLIPS = 500
 
 
@@ -82,8 +84,12 @@ def difference(found: list[float]) -> dict[str, float]:
 def clips(seeds: int, count: int, epochs: int | None) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        train = read_captions(*write_clips(draw_clips(count, seed=0), Path(folder) / "train"))
-        test = read_captions(*write_clips(draw_clips(TEST_CLIPS, seed=1), Path(folder) / "test"))
+        train = read_captions(
+            *write_clips(draw_clips(count, size=CLIPS["picture_size"], seed=0), Path(folder) / "train")
+        )
+        test = read_captions(
+            *write_clips(draw_clips(TEST_CLIPS, size=CLIPS["picture_size"], seed=1), Path(folder) / "test")
+        )
         for seed in range(seeds):
             config = CaptionConfig(**CLIPS | ({"epochs": epochs} if epochs else {}), seed=seed, threads=1)
             began = time.monotonic()
