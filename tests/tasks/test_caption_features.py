@@ -119,7 +119,9 @@ def test_kept_features_of_another_shape_are_refused_and_broken_numbers_made_anew
     assert torch.equal(Features("timm/means", cache, CPU)(quarters), first)
     save_file({"cells": torch.zeros(4, 2, 6).half()}, kept)
     looker = Looker(CaptionConfig(features="timm/means", feature_size=3), cache, CPU)
-    sentence = rf"quarters.png: its features are \[4, 2, 6\], where \[4, 2, 3\] are needed; delete .* {cache}/timm"
+    sentence = (
+        rf"quarters.png: its features are \[4, 2, 6\], where \[4, 2, 3\] are needed; delete .* {cache}/timm"
+    )
     with pytest.raises(DataError, match=sentence):
         looker([quarters])
 

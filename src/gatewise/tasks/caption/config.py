@@ -13,9 +13,8 @@ from gatewise.training.recipe_config import OFF
 TASK = "caption"
 SHRINKS = 16
 """Pixels of a side of a picture for one cell of the small network's grid."""
-_FEATURES = re.compile(
-    r"(torchvision|timm)/[A-Za-z0-9_.-]+"
-)  # nothing that timm would take for a place to load from
+# Nothing that timm would take for a place to load from.
+_FEATURES = re.compile(r"(torchvision|timm)/[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
