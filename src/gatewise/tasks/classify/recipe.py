@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gatewise.data.batches import bucketed_batches
+from gatewise.data.lines import file_sha256
 from gatewise.data.scaler import Scaler
 from gatewise.data.series import Series
 from gatewise.data.split import split
@@ -173,6 +175,8 @@ def _train(
             else None
         )
         network = _network(part.arrays, encoder, len(labels), config, training.notes, start)
+        if config.vectors:
+            training.hashes["vectors"] = file_sha256(Path(config.vectors))
         validated = held_out if held_out is not None and len(held_out.targets) else None
         observed = validated or part
         before = keeping(network.train(False), encoder, observed.arrays)

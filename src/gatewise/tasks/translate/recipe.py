@@ -155,27 +155,18 @@ def _fit(
 
 
 def _encode(pairs: Pairs, encoder: PairEncoder, config: TranslateConfig | None, notes: list[str]) -> Part:
-    """Pairs as numbers; for training (with `config`) those that are too long are left out."""
-    targets = encoder.targets(pairs.targets)
-    sources = encoder.sources(pairs.sources)
+    """Pairs as numbers; for training (with `config`) those that are too long, or have no source, are left out."""
+    targets, sources = encoder.targets(pairs.targets), encoder.whole_sources(pairs.sources)
     if config is None:
-        return Part(sources, targets)
-    whole = encoder.source.encode_ids(pairs.sources)
-    kept = [
-        k
-        for k in range(len(pairs))
-        if max(len(whole[k]), len(targets[k])) <= config.max_length and len(whole[k])
-    ]
+        return Part(encoder.cut(sources), targets)
+    sizes = [(len(source), len(target)) for source, target in zip(sources, targets, strict=True)]
+    kept = [k for k, size in enumerate(sizes) if size[0] and max(size) <= config.max_length]
+    limits = f"a source without tokens or a side with more than {config.max_length} (max_length)"
     if not kept:
-        raise DataError(
-            f"{pairs.source}: no side of {count(len(pairs), 'pair')} has {config.max_length} tokens or fewer "
-            "(max_length)"
-        )
+        raise DataError(f"{pairs.source}: all of {count(len(pairs), 'pair')} have {limits}")
     if len(kept) < len(pairs):
-        notes.append(
-            f"{count(len(pairs) - len(kept), 'training pair')} of {len(pairs):,} left out, with more than "
-            f"{config.max_length} tokens on a side (max_length)"
-        )
+        left_out = count(len(pairs) - len(kept), "training pair")
+        notes.append(f"{left_out} of {len(pairs):,} left out, with {limits}")
     return Part([sources[k] for k in kept], [targets[k] for k in kept])
 
 
