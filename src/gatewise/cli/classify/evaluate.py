@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from gatewise.cli.options import Device, IdColumn, LabelColumn, RunFolder, TextC
 from gatewise.cli.output import JsonFlag, Output
 
 if TYPE_CHECKING:
-    from gatewise.tasks.classify.fitted import FittedClassifier
+    pass
 
 
 def evaluate(
@@ -46,14 +46,6 @@ def evaluate(
     print_figures(figures, out.text)
     print_confusion(figures, out.text)
     if save:
-        _save(fitted, run, figures)
+        fitted.note_test(run, figures)
         out.text.print(f"noted in {run}")
     out.result({"run": str(run)} | figures)
-
-
-def _save(fitted: FittedClassifier, run: Path, figures: dict[str, Any]) -> None:
-    from gatewise.tasks.classify.card import model_card
-    from gatewise.training.run import note_figures
-
-    metrics = fitted.metrics | {"test": figures}
-    note_figures(run, metrics, model_card(fitted.config, fitted.labels, metrics))

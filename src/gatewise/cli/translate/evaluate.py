@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from gatewise.cli.translate.figures import print_figures
 from gatewise.cli.translate.train import describe
 
 if TYPE_CHECKING:
-    from gatewise.tasks.translate.fitted import FittedTranslator
+    pass
 
 
 def evaluate(
@@ -48,14 +48,6 @@ def evaluate(
     figures = fitted.evaluate(pairs, **searching(beams, length_penalty, coverage_penalty))
     print_figures(figures, out.text)
     if save:
-        _save(fitted, run, figures)
+        fitted.note_test(run, figures)
         out.text.print(f"noted in {run}")
     out.result({"run": str(run)} | figures)
-
-
-def _save(fitted: FittedTranslator, run: Path, figures: dict[str, Any]) -> None:
-    from gatewise.tasks.translate.card import model_card
-    from gatewise.training.run import note_figures
-
-    metrics = fitted.metrics | {"test": figures}
-    note_figures(run, metrics, model_card(fitted.config, metrics))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +19,15 @@ from gatewise.decoding.decoder import Decoding
 from gatewise.decoding.scoring import INSTALL, is_installed, scores
 from gatewise.decoding.searching import search_decoder
 from gatewise.decoding.targets import Ids, begin_of, end_of, token_figures, token_sums
-from gatewise.errors import DataError, RunError, UsageError
+from gatewise.errors import DataError
 from gatewise.files import is_folder
 from gatewise.tasks.caption.card import model_card
 from gatewise.tasks.caption.config import TASK, CaptionConfig
 from gatewise.tasks.caption.encode import Looker, collate, encode_sentences, side_by_side
 from gatewise.tasks.caption.model import Captioner
 from gatewise.training import run as runs
-from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
+from gatewise.training.fitted import Fitted, network_of, open_run
 
 if TYPE_CHECKING:
     from gatewise.tasks.caption.explanation import CaptionExplanation
@@ -62,7 +61,7 @@ class Description(NamedTuple):
 
 
 @dataclass
-class FittedCaptioner:
+class FittedCaptioner(Fitted[CaptionConfig, Captioner]):
     """A trained captioner.
 
     Args:
@@ -70,6 +69,7 @@ class FittedCaptioner:
         history: a row a validation.
     """
 
+    task: ClassVar[str] = TASK
     config: CaptionConfig
     network: Captioner
     vocabulary: Tokenizer
@@ -173,24 +173,11 @@ class FittedCaptioner:
 
         return explain(self, Path(path), **search)
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write a run folder, whole or not at all."""
-        with runs.new_run(folder, overwrite=overwrite) as partial:
-            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
-            self.write(partial)
+    def card(self) -> str:
+        return model_card(self.config, self.metrics)
 
-    def write(self, folder: Path) -> None:
-        """Write everything but the log of the epochs into an existing folder."""
-        dump_config(self.config, folder / runs.CONFIG, task=TASK)
-        runs.save_weights(self.network, folder / runs.WEIGHTS)
+    def write_parts(self, folder: Path) -> None:
         self.vocabulary.save(folder / TOKENIZER)
-        runs.write_json(folder / runs.METRICS, self.metrics)
-        (folder / runs.CARD).write_text(model_card(self.config, self.metrics), encoding="utf-8")
-
-    def note_test(self, folder: Path, figures: dict[str, Any]) -> None:
-        """Note the figures of a test in the metrics and the card of the run folder that this was loaded from."""
-        self.metrics |= {"test": figures}
-        runs.note_figures(folder, self.metrics, model_card(self.config, self.metrics))
 
     @property
     def never(self) -> tuple[int, ...]:
@@ -283,21 +270,8 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedCaptioner:
     Raises:
         RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
     """
-    run = runs.read_run(folder)
-    if run.task != TASK:
-        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
-    try:
-        config = make_config(CaptionConfig, run.values, str(run.folder / runs.CONFIG))
-    except UsageError as error:
-        raise RunError(str(error)) from None
+    run, config = open_run(folder, TASK, CaptionConfig)
     metrics, history = run.json(runs.METRICS), run.json_lines(runs.LOG)
     vocabulary = Tokenizer.load(run.path(TOKENIZER))
-    weights, path = run.weights(), run.path(runs.WEIGHTS)
-    with torch.device("meta"):  # without memory, for the configuration may ask for any size
-        network = make_network(config, vocabulary)
-    runs.check_fit(network, weights, path)
-    runs.check_finite(weights, path)
-    network.to_empty(device="cpu").load_state_dict(weights)
-    return FittedCaptioner(
-        config, network.train(False).to(pick_device(device)), vocabulary, dict(metrics), history
-    )
+    network = network_of(run, run.weights(), lambda: make_network(config, vocabulary)).to(pick_device(device))
+    return FittedCaptioner(config, network, vocabulary, metrics, history)

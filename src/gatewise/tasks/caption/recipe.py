@@ -88,7 +88,7 @@ def train_captions(
         )
         if held_out is not None and measured is not None and training.processes.is_first:
             fitted.metrics["validation"] = fitted.evaluate_on(measured.sights, held_out)
-        training.save(fitted.write)
+        training.save(fitted.write_files)
     return fitted
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,15 +17,15 @@ from gatewise.data.scaler import Scaler
 from gatewise.data.series import Series
 from gatewise.data.texts import Texts
 from gatewise.data.tokenizer import Tokenizer
-from gatewise.errors import DataError, RunError, UsageError
+from gatewise.errors import DataError, RunError
 from gatewise.tasks.classify.card import model_card
 from gatewise.tasks.classify.config import TASK, ClassifyConfig
 from gatewise.tasks.classify.embedding import TokenEmbedding
 from gatewise.tasks.classify.encode import Arrays, Encoder, SeriesEncoder, TextEncoder, cut_note
 from gatewise.tasks.classify.model import SequenceClassifier
 from gatewise.training import run as runs
-from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
+from gatewise.training.fitted import Fitted, network_of, open_run
 from gatewise.training.metrics import ClassCounts, log_softmax
 
 BATCH = 256
@@ -36,7 +35,7 @@ Label = str | int | float | bool
 
 
 @dataclass
-class FittedClassifier:
+class FittedClassifier(Fitted[ClassifyConfig, SequenceClassifier]):
     """A trained classifier.
 
     Args:
@@ -46,6 +45,7 @@ class FittedClassifier:
         history: a row an epoch.
     """
 
+    task: ClassVar[str] = TASK
     config: ClassifyConfig
     network: SequenceClassifier
     encoder: Encoder
@@ -53,11 +53,6 @@ class FittedClassifier:
     temperature: float = 1.0
     metrics: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the figures should know: what was left out, cut, or interrupted."""
-        return self.metrics.get("notes", [])
 
     def logits(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
         """Scores of texts, or of arrays [T, F], before the temperature; [N, K]."""
@@ -80,24 +75,19 @@ class FittedClassifier:
         source = {"source": data.source, "sha256": data.sha256}
         return figures | {"data": source, "notes": [*data.notes, *cut_note(self.encoder, arrays, "test")]}
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write a run folder, whole or not at all."""
-        with runs.new_run(folder, overwrite=overwrite) as partial:
-            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
-            self.write(partial)
+    def card(self) -> str:
+        return model_card(self.config, self.labels, self.metrics)
 
-    def write(self, folder: Path) -> None:
-        """Write everything but the log of the epochs into an existing folder."""
-        dump_config(self.config, folder / runs.CONFIG, task=TASK)
-        runs.save_weights(self.network, folder / runs.WEIGHTS)
+    def said(self) -> dict[str, Any]:
+        return self.metrics | {"temperature": self.temperature}
+
+    def write_parts(self, folder: Path) -> None:
         labels: dict[str, Any] = {"inputs": self.encoder.kind, "labels": self.labels}
         if isinstance(self.encoder, TextEncoder):
             self.encoder.tokenizer.save(folder / TOKENIZER)
         else:
             labels |= {"features": self.encoder.features, "scaling": self.encoder.scaler.to_dict()}
         runs.write_json(folder / runs.LABELS, labels)
-        runs.write_json(folder / runs.METRICS, self.metrics | {"temperature": self.temperature})
-        (folder / runs.CARD).write_text(model_card(self.config, self.labels, self.metrics), encoding="utf-8")
 
 
 def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedClassifier:
@@ -106,13 +96,7 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedClassifier
     Raises:
         RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
     """
-    run = runs.read_run(folder)
-    if run.task != TASK:
-        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
-    try:
-        config = make_config(ClassifyConfig, run.values, str(run.folder / runs.CONFIG))
-    except UsageError as error:
-        raise RunError(str(error)) from None
+    run, config = open_run(folder, TASK, ClassifyConfig)
     described, metrics = run.json(runs.LABELS), run.json(runs.METRICS)
     history = run.json_lines(runs.LOG)
     labels, encoder = _labels(run, described), _encoder(run, described, config)
@@ -189,25 +173,21 @@ def _labels(run: runs.Run, described: Mapping[str, Any]) -> list[Label]:
 
 
 def _network(run: runs.Run, config: ClassifyConfig, encoder: Encoder, classes: int) -> SequenceClassifier:
-    """The network with the run's weights, on the CPU.
+    """The network with the run's weights, on the CPU."""
+    weights = run.weights()
 
-    It is made without memory, for the configuration may ask for any size, and gets some when the weights are found to
-    be of that size.
-    """
-    weights, path = run.weights(), run.path(runs.WEIGHTS)
-    with torch.device("meta"):
-        embedding = None
-        if isinstance(encoder, TextEncoder):
-            pairs = weights.get("embedding.pairs")
-            if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
-                raise RunError(f"{path}: tensor 'embedding.pairs' is missing or no list of keys")
-            embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
-        features = len(encoder.features) if isinstance(encoder, SeriesEncoder) else 0
-        network = SequenceClassifier(config, classes, embedding=embedding, features=features)
-    runs.check_fit(network, weights, path)
-    runs.check_finite(weights, path)
-    network.to_empty(device="cpu").load_state_dict(weights)
-    return network.train(False)
+    def make() -> SequenceClassifier:
+        if isinstance(encoder, SeriesEncoder):
+            return SequenceClassifier(config, classes, features=len(encoder.features))
+        pairs = weights.get("embedding.pairs")
+        if pairs is None or pairs.dim() != 1 or pairs.dtype != torch.int64:
+            raise RunError(
+                f"{run.path(runs.WEIGHTS)}: tensor 'embedding.pairs' is missing or no list of keys"
+            )
+        embedding = text_embedding(config, encoder.tokenizer.vocab_size, pairs)
+        return SequenceClassifier(config, classes, embedding=embedding)
+
+    return network_of(run, weights, make)
 
 
 def _encoder(run: runs.Run, described: Mapping[str, Any], config: ClassifyConfig) -> Encoder:

@@ -201,7 +201,7 @@ def _train(
             len(observed.targets),
             "training" if validated is None else "validation",
         )
-        training.save(fitted.write)
+        training.save(fitted.write_files)
     return fitted
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from gatewise.decoding.sampling import Sampling
-from gatewise.errors import DataError, RunError, UsageError
-from gatewise.files import new_file
+from gatewise.errors import DataError, UsageError
 from gatewise.tasks.generate.cache import Cache, measure_cached
 from gatewise.tasks.generate.card import model_card
 from gatewise.tasks.generate.config import TASK, GenerateConfig
@@ -24,15 +21,15 @@ from gatewise.tasks.generate.model import LanguageModel
 from gatewise.tasks.generate.vocabulary import Vocabulary, load_vocabulary
 from gatewise.tasks.generate.writing import never_written, pieces, read_prompt, write_tokens
 from gatewise.training import run as runs
-from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
+from gatewise.training.fitted import Fitted, network_of, open_run
 
 WARM_UP = 1000
 """Tokens that are read before each piece when a text is measured in several."""
 
 
 @dataclass
-class FittedLanguageModel:
+class FittedLanguageModel(Fitted[GenerateConfig, LanguageModel]):
     """A trained language model.
 
     Args:
@@ -40,16 +37,12 @@ class FittedLanguageModel:
         history: a row a validation.
     """
 
+    task: ClassVar[str] = TASK
     config: GenerateConfig
     network: LanguageModel
     vocabulary: Vocabulary
     metrics: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the figures should know: what was unknown, left out, or interrupted."""
-        return self.metrics.get("notes", [])
 
     @property
     def raw(self) -> bool:
@@ -122,28 +115,11 @@ class FittedLanguageModel:
         tokens = write_tokens(self.network, start.tokens, length, sampling, never=never, seed=seed)
         return pieces(self.vocabulary, tokens, prompt)
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write a run folder, whole or not at all."""
-        with runs.new_run(folder, overwrite=overwrite) as partial:
-            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
-            self.write_files(partial)
+    def card(self) -> str:
+        return model_card(self.config, self.metrics)
 
-    def write_files(self, folder: Path) -> None:
-        """Write everything but the log of the validations into an existing folder."""
-        dump_config(self.config, folder / runs.CONFIG, task=TASK)
-        runs.save_weights(self.network, folder / runs.WEIGHTS)
+    def write_parts(self, folder: Path) -> None:
         self.vocabulary.save(folder)
-        runs.write_json(folder / runs.METRICS, self.metrics)
-        (folder / runs.CARD).write_text(model_card(self.config, self.metrics), encoding="utf-8")
-
-    def note_test(self, folder: Path, figures: dict[str, Any]) -> None:
-        """Note the figures of a test in the metrics and the card of the run folder that this was loaded from."""
-        self.metrics |= {"test": figures}
-        with new_file(folder / runs.METRICS, overwrite=True) as stream:
-            json.dump(self.metrics, stream, indent=2, ensure_ascii=False, allow_nan=False)
-            stream.write("\n")
-        with new_file(folder / runs.CARD, overwrite=True) as stream:
-            stream.write(model_card(self.config, self.metrics))
 
 
 def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedLanguageModel:
@@ -152,17 +128,11 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedLanguageMo
     Raises:
         RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
     """
-    run = runs.read_run(folder)
-    if run.task != TASK:
-        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
-    try:
-        config = make_config(GenerateConfig, run.values, str(run.folder / runs.CONFIG))
-    except UsageError as error:
-        raise RunError(str(error)) from None
+    run, config = open_run(folder, TASK, GenerateConfig)
     metrics, history = run.json(runs.METRICS), run.json_lines(runs.LOG)
     vocabulary = load_vocabulary(run.folder)
-    network = _network(run, config, vocabulary).to(pick_device(device))
-    return FittedLanguageModel(config, network, vocabulary, metrics, history)
+    made = network_of(run, run.weights(), lambda: LanguageModel(config, vocabulary.size))
+    return FittedLanguageModel(config, made.to(pick_device(device)), vocabulary, metrics, history)
 
 
 def figures_of(found: NLL, content: bytes, tokens: Tensor, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -194,18 +164,3 @@ def figures_of(found: NLL, content: bytes, tokens: Tensor, vocabulary: Vocabular
 def _per(unit: str, found: NLL, count: int) -> dict[str, float]:
     nats = found.total / count
     return {f"{unit}s": count, f"nats_per_{unit}": nats, f"bits_per_{unit}": nats / math.log(2)}
-
-
-def _network(run: runs.Run, config: GenerateConfig, vocabulary: Vocabulary) -> LanguageModel:
-    """The network with the run's weights, on the CPU.
-
-    It is made without memory, for the configuration may ask for any size, and gets some when the weights are found to
-    be of that size.
-    """
-    weights, path = run.weights(), run.path(runs.WEIGHTS)
-    with torch.device("meta"):
-        network = LanguageModel(config, vocabulary.size)
-    runs.check_fit(network, weights, path)
-    runs.check_finite(weights, path)
-    network.to_empty(device="cpu").load_state_dict(weights)
-    return network.train(False)

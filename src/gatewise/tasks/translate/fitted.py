@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +18,13 @@ from gatewise.decoding.scoring import INSTALL, is_installed, scores
 from gatewise.decoding.searching import search_decoder
 from gatewise.decoding.targets import Ids, token_sums
 from gatewise.decoding.targets import token_figures as figures_of
-from gatewise.errors import RunError, UsageError
 from gatewise.tasks.translate.card import model_card
 from gatewise.tasks.translate.config import TASK, TranslateConfig
 from gatewise.tasks.translate.encode import PairEncoder, collate, note_of_cut_sources
 from gatewise.tasks.translate.model import Translator
 from gatewise.training import run as runs
-from gatewise.training.config import dump_config, make_config
 from gatewise.training.device import pick_device
+from gatewise.training.fitted import Fitted, network_of, open_run
 
 if TYPE_CHECKING:
     from gatewise.tasks.translate.explanation import TranslationExplanation
@@ -63,7 +61,7 @@ class Translation(NamedTuple):
 
 
 @dataclass
-class FittedTranslator:
+class FittedTranslator(Fitted[TranslateConfig, Translator]):
     """A trained translator.
 
     Args:
@@ -71,6 +69,7 @@ class FittedTranslator:
         history: a row a validation.
     """
 
+    task: ClassVar[str] = TASK
     config: TranslateConfig
     network: Translator
     encoder: PairEncoder
@@ -144,21 +143,13 @@ class FittedTranslator:
             notes.append(f"no BLEU: sacrebleu is not installed ({INSTALL})")
         return figures | {"data": {"source": data.source, "sha256": data.sha256}, "notes": notes}
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write a run folder, whole or not at all."""
-        with runs.new_run(folder, overwrite=overwrite) as partial:
-            (partial / runs.LOG).write_text("".join(json.dumps(row) + "\n" for row in self.history), "utf-8")
-            self.write(partial)
+    def card(self) -> str:
+        return model_card(self.config, self.metrics)
 
-    def write(self, folder: Path) -> None:
-        """Write everything but the log of the epochs into an existing folder."""
-        dump_config(self.config, folder / runs.CONFIG, task=TASK)
-        runs.save_weights(self.network, folder / runs.WEIGHTS)
+    def write_parts(self, folder: Path) -> None:
         self.encoder.source.save(folder / TOKENIZER)
         if not self.encoder.shared:
             self.encoder.target.save(folder / TARGET_TOKENIZER)
-        runs.write_json(folder / runs.METRICS, self.metrics)
-        (folder / runs.CARD).write_text(model_card(self.config, self.metrics), encoding="utf-8")
 
     def _search(self, sources: Sequence[Ids], how: Search) -> list[list[Hypothesis]]:
         device = next(self.network.parameters()).device
@@ -232,24 +223,10 @@ def load_fitted(folder: str | Path, *, device: str = "auto") -> FittedTranslator
     Raises:
         RunError: a missing or broken file, another task, or a newer format; the sentence names the file.
     """
-    run = runs.read_run(folder)
-    if run.task != TASK:
-        raise RunError(f"{run.folder / runs.CONFIG}: the task is {run.task!r}; {TASK!r} is needed")
-    try:
-        config = make_config(TranslateConfig, run.values, str(run.folder / runs.CONFIG))
-    except UsageError as error:
-        raise RunError(str(error)) from None
-    metrics: Mapping[str, Any] = run.json(runs.METRICS)
-    history = run.json_lines(runs.LOG)
+    run, config = open_run(folder, TASK, TranslateConfig)
+    metrics, history = run.json(runs.METRICS), run.json_lines(runs.LOG)
     source = Tokenizer.load(run.path(TOKENIZER))
     target = source if config.shared else Tokenizer.load(run.path(TARGET_TOKENIZER))
     encoder = PairEncoder(source, target, config.max_length)
-    weights, path = run.weights(), run.path(runs.WEIGHTS)
-    with torch.device("meta"):  # without memory, for the configuration may ask for any size
-        network = make_network(config, encoder)
-    runs.check_fit(network, weights, path)
-    runs.check_finite(weights, path)
-    network.to_empty(device="cpu").load_state_dict(weights)
-    return FittedTranslator(
-        config, network.train(False).to(pick_device(device)), encoder, dict(metrics), history
-    )
+    network = network_of(run, run.weights(), lambda: make_network(config, encoder)).to(pick_device(device))
+    return FittedTranslator(config, network, encoder, metrics, history)

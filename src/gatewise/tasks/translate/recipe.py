@@ -75,7 +75,7 @@ def train_pairs(
         )
         if held_out is not None and training.processes.is_first:
             fitted.metrics["validation"] = fitted.evaluate(held_out)
-        training.save(fitted.write)
+        training.save(fitted.write_files)
     return fitted
 
 
