@@ -34,9 +34,10 @@ CLIPS: dict[str, Any] = {
     "picture_size": 64, "channels": 64, "hidden_size": 96, "embedding_size": 32, "epochs": 24, "dropout": 0.1,
     "batch_size": 8, "learning_rate": 2e-3, "augment": 0.05,
 }  # fmt: skip
-"""Chosen on 200 clips of another seed. Of 32 pixels, where a shape has a radius of 5 to 7, colour and way were learned
-and the shape was not."""
-TEST_CLIPS = 500
+"""Chosen on 200 clips of seed 7, but for the epochs: 12 gave 69 % on 500 clips of seed 1, which were the test until
+then, and were doubled for it. So the test clips have another seed now. Of 32 pixels, where a shape has a radius of 5 to
+7, colour and way were learned and the shape was not."""
+TEST_CLIPS, TEST_SEED = 500, 2
 
 
 def by_name(data: Captions) -> tuple[Captions, Captions, Captions]:
@@ -88,7 +89,9 @@ def clips(seeds: int, count: int, epochs: int | None) -> dict[str, Any]:
             *write_clips(draw_clips(count, size=CLIPS["picture_size"], seed=0), Path(folder) / "train")
         )
         test = read_captions(
-            *write_clips(draw_clips(TEST_CLIPS, size=CLIPS["picture_size"], seed=1), Path(folder) / "test")
+            *write_clips(
+                draw_clips(TEST_CLIPS, size=CLIPS["picture_size"], seed=TEST_SEED), Path(folder) / "test"
+            )
         )
         for seed in range(seeds):
             config = CaptionConfig(**CLIPS | ({"epochs": epochs} if epochs else {}), seed=seed, threads=1)

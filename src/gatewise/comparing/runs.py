@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from gatewise.comparing.comparison import Compared
 from gatewise.comparing.figures import Figure
-from gatewise.errors import UsageError
+from gatewise.errors import DataError, UsageError
 from gatewise.training.config import rule
 from gatewise.training.options import FREE
 from gatewise.training.run import read_run
@@ -38,6 +38,23 @@ def check_runs(runs: Sequence[str | Path], task: str) -> None:
         seen.add(place)
 
 
+class Read(Protocol):
+    """Data that a run has read from a table, or from files without columns."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def columns(self) -> tuple[str, str] | None: ...
+
+
+def refuse_unlike(run: str | Path, read: Read, first_run: str | Path, first: Read, what: str) -> NoReturn:
+    """Raise the DataError of two runs that read the same files as different examples; `what` names these."""
+    raise DataError(
+        f"{read.source}: {run} reads columns {_columns(read)} and {first_run} {_columns(first)}, which are not the "
+        f"same {what}"
+    )
+
+
 def compared(
     run: str | Path, figures: Sequence[Figure], config: DataclassInstance, metrics: Mapping[str, Any]
 ) -> Compared:
@@ -57,6 +74,10 @@ def compared(
         options["training data, SHA-256"] = digest[:12]
     training = _object(metrics, "training")
     return Compared(str(run), figures, options, _number(training, "parameters"), _number(training, "seconds"))
+
+
+def _columns(read: Read) -> str:
+    return " and ".join(map(repr, read.columns or ()))
 
 
 def _object(values: Mapping[str, Any], name: str) -> dict[str, Any]:

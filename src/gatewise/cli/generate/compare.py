@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gatewise.cli.comparing import Runs, Seed, show
+from gatewise.cli.generate.evaluate import Window
 from gatewise.cli.options import Device
 from gatewise.cli.output import JsonFlag, Output
 
@@ -18,14 +19,7 @@ def compare(
         Path,
         typer.Option("--data", metavar="DATA", help="The data to measure them on, as evaluate takes it."),
     ],
-    window: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Windows of N tokens from a zero state; 0: the state is carried throughout.",
-        ),
-    ] = 0,
+    window: Window = 0,
     block: Annotated[
         int,
         typer.Option(metavar="N", min=1, help="Bytes of the blocks of text that are resampled."),

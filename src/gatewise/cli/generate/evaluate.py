@@ -9,18 +9,18 @@ import typer
 from gatewise.cli.options import Device, RunFolder
 from gatewise.cli.output import JsonFlag, Output
 
+Window = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="Windows of N tokens from a zero state; 0: the state is carried throughout."
+    ),
+]
+
 
 def evaluate(
     run: RunFolder,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A text file (also .gz), or a folder of them.")],
-    window: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Windows of N tokens from a zero state; 0: the state is carried throughout.",
-        ),
-    ] = 0,
+    window: Window = 0,
     streams: Annotated[
         int,
         typer.Option(

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from gatewise.bootstrap import Floats
 from gatewise.comparing.comparison import Comparison, check_enough
-from gatewise.comparing.runs import check_runs
+from gatewise.comparing.runs import check_runs, refuse_unlike
 from gatewise.comparing.sentences import Written, compare_written
 from gatewise.data.captions import Captions, read_captions
 from gatewise.data.wording import count
 from gatewise.decoding.targets import Ids, target_sums
-from gatewise.errors import DataError
 from gatewise.tasks.caption.config import TASK
 from gatewise.tasks.caption.encode import collate, encode_sentences
 from gatewise.tasks.caption.fitted import AT_ONCE, FittedCaptioner, check_kind, load_fitted, source_of
@@ -53,10 +52,7 @@ def compare(
         data = read_captions(pictures, captions, image=config.image or None, caption=config.caption or None)
         first = first or data
         if (data.names, data.captions) != (first.names, first.captions):
-            raise DataError(
-                f"{data.source}: {run} reads columns {_columns(data)} and {runs[0]} {_columns(first)}, which are not "
-                "the same sentences"
-            )
+            refuse_unlike(run, data, runs[0], first, "sentences")
         check_kind(data, config)
         check_enough(len(data), "clips" if data.video else "pictures", data.source)
         measured.append(_measure(str(run), fitted, data, search))
@@ -98,7 +94,3 @@ def _sums(fitted: FittedCaptioner, sights: Sequence[Tensor], targets: Sequence[S
         batch = collate(sights[some], targets[some], fitted.vocabulary).to(fitted.device)
         np.add.at(found[some], batch.owners.cpu().numpy(), target_sums(fitted.network, batch).numpy())
     return found
-
-
-def _columns(data: Captions) -> str:
-    return " and ".join(map(repr, data.columns or ()))

@@ -10,12 +10,11 @@ import numpy as np
 
 from gatewise.bootstrap import Floats
 from gatewise.comparing.comparison import Comparison, check_enough
-from gatewise.comparing.runs import check_runs
+from gatewise.comparing.runs import check_runs, refuse_unlike
 from gatewise.comparing.sentences import Written, compare_written
 from gatewise.data.batches import bucketed_batches
 from gatewise.data.pairs import Pairs, read_pairs
 from gatewise.decoding.targets import Ids, target_sums
-from gatewise.errors import DataError
 from gatewise.tasks.translate.config import TASK
 from gatewise.tasks.translate.encode import collate, note_of_cut_sources
 from gatewise.tasks.translate.fitted import MEASURED_AT_ONCE, FittedTranslator, load_fitted
@@ -51,10 +50,7 @@ def compare(
         pairs = read_pairs(data, targets, source=config.source or None, target=config.target or None)
         first = first or pairs
         if (pairs.sources, pairs.targets) != (first.sources, first.targets):
-            raise DataError(
-                f"{pairs.source}: {run} reads columns {_columns(pairs)} and {runs[0]} {_columns(first)}, which are not "
-                "the same pairs"
-            )
+            refuse_unlike(run, pairs, runs[0], first, "pairs")
         check_enough(len(pairs), "pairs", pairs.source)
         measured.append(_measure(str(run), fitted, pairs, search))
     assert first is not None
@@ -93,7 +89,3 @@ def _sums(fitted: FittedTranslator, sources: Sequence[Ids], targets: Sequence[Id
         some = collate([sources[k] for k in batch], [targets[k] for k in batch], fitted.encoder)
         found[batch] = target_sums(fitted.network, some.to(device))
     return found
-
-
-def _columns(pairs: Pairs) -> str:
-    return " and ".join(map(repr, pairs.columns or ()))
