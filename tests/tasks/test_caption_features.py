@@ -1,5 +1,6 @@
 """Features of frozen models by name, with stand-ins for torchvision and timm that hold a model each."""
 
+import shutil
 import sys
 from types import ModuleType
 
@@ -169,10 +170,12 @@ def test_a_run_on_features_is_trained_saved_and_read(packages, tmp_path, video):
         cache=str(tmp_path / "cache"),
     )  # fmt: skip
     train_captions(data, config, out=tmp_path / "run", progress=None)
+    shutil.rmtree(tmp_path / "cache")
     again = load_fitted(tmp_path / "run", device="cpu")
     assert again.config.feature_size == 3
     place = data.files[0][0].parent if video else data.files[0][0]
     (found,) = again.describe([place])
     assert found.attention.shape[1:] == ((1,) if video else (4, 4))
-    assert packages == ["means"]
     assert again.explain(place).words[0].unseen is None
+    assert packages == ["means", "means"]  # once for the training, once for all answers
+    assert not (tmp_path / "cache").exists()  # a run that answers writes nothing where its options say

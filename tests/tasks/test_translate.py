@@ -223,7 +223,9 @@ def test_long_pairs_are_left_out_of_training_with_a_note():
     inside, _ = divide(pairs, TranslateConfig(**quick))
     long = sum(len(source.split()) > 3 for source in inside.sources)
     assert any(f"{long} training pairs of {len(inside)} left out" in note for note in model.metrics["notes"])
-    with pytest.raises(DataError, match="all of 38 pairs have a source without tokens or a side with more than 1 "):
+    with pytest.raises(
+        DataError, match="all of 38 pairs have a source without tokens or a side with more than 1 "
+    ):
         train_pairs(pairs, TranslateConfig(**SMALL | {"max_length": 1}), progress=None)
 
 

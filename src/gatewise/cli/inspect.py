@@ -12,11 +12,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from gatewise.cli.html_page import HtmlPage
 from gatewise.cli.options import Overwrite, comma_list
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.data.lines import read_lines
 from gatewise.errors import UsageError
-from gatewise.files import check_target
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,8 +95,7 @@ def inspect(
         raise UsageError(
             "--features divides the pushes, which take an answer to push: name one with --target"
         )
-    if html is not None:
-        check_target(html, overwrite)
+    page = HtmlPage(html, overwrite, out)
     names = _lines(labels), _lines(times)
     with current_folder():
         try:
@@ -114,11 +113,9 @@ def inspect(
     made = report(readout or seen, *names, features=variables, row=row, at=at)
     command = ("command", shlex.join(["gatewise", *context.obj]))
     made = replace(made, page=replace(made.page, facts=[*made.page.facts, command]))
+    page.write(lambda: made.html)
     _print(made.page, seen, out)
-    if html is not None:
-        made.save(html, overwrite)
-        out.notes.print(f"wrote {html}")
-    out.result(_result(made.page) | ({"html": str(html)} if html else {}))
+    out.result(_result(made.page) | page.result)
 
 
 def _lines(path: Path | None) -> list[str] | None:

@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
+from gatewise.cli.html_page import Html, HtmlPage
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
-from gatewise.files import check_target, new_file
 
 
 def explain(
     run: RunFolder,
     given: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture, or a clip's folder of frames.")],
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write one self-contained HTML page.")
-    ] = None,
+    html: Html = None,
     beams: Beams = None,
     length_penalty: LengthPenalty = None,
     coverage_penalty: CoveragePenalty = None,
@@ -33,15 +31,11 @@ def explain(
     from gatewise.tasks.caption.fitted import load_fitted
 
     out = Output(as_json)
-    if html is not None:
-        check_target(html, overwrite)
+    page = HtmlPage(html, overwrite, out)
     fitted = load_fitted(run, device=device)
     explanation = fitted.explain(given, **searching(beams, length_penalty, coverage_penalty))
-    if html is not None:
-        with new_file(html, overwrite=overwrite) as stream:
-            stream.write(explanation.html)
-        out.notes.print(f"wrote {html}")
+    page.write(lambda: explanation.html)
     out.text.print(explanation.text)
     for word in explanation.words:
         out.text.print(f"  {word.text:<14} {word.probability:>7.2%}  looked most at {word.most_at}")
-    out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))
+    out.result(explanation.to_dict() | page.result)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from gatewise.cli.classify.one_input import one_input
+from gatewise.cli.html_page import Html, HtmlPage
 from gatewise.cli.options import Device, IdColumn, Overwrite, RunFolder, TextColumn
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.errors import UsageError
-from gatewise.files import check_target, new_file
 
 
 def explain(
@@ -22,9 +22,7 @@ def explain(
     target: Annotated[
         str | None, typer.Option(metavar="LABEL", help="Explain this label; else the model's answer.")
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write one self-contained HTML page.")
-    ] = None,
+    html: Html = None,
     live: Annotated[
         bool | None,
         typer.Option(
@@ -62,16 +60,12 @@ def explain(
     out = Output(as_json)
     if live is not None and html is None:
         raise UsageError("--live and --no-live say what the page holds: name one with --html FILE")
-    if html is not None:
-        check_target(html, overwrite)
+    page = HtmlPage(html, overwrite, out)
     fitted = load_fitted(run, device=device)
     x, times = one_input(fitted, given, row, {"text": text, "id": id})
     others = [load_fitted(other, device=device) for other in beside or []]
     command = shlex.join(["gatewise", *context.obj])
     explanation = explain_one(fitted, x, target, times=times, beside=others, command=command)
-    if html is not None:  # before anything is printed: a pipe that closes early must not cost the page
-        with new_file(html, overwrite=overwrite) as stream:
-            stream.write(explanation.to_html(live))
-        out.notes.print(f"wrote {html}")
+    page.write(lambda: explanation.to_html(live))
     print_explanation(explanation, out.text)
-    out.result(explanation.to_dict() | ({"html": str(html)} if html else {}))
+    out.result(explanation.to_dict() | page.result)

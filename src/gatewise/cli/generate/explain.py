@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from gatewise.cli.html_page import Html, HtmlPage
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.files import check_target, new_file
 
 if TYPE_CHECKING:
     from gatewise.tasks.generate.explanation import TextExplanation
@@ -31,9 +30,7 @@ def explain(
     target: Annotated[
         str | None, typer.Option(metavar="LABEL", help="Explain this token; else the likeliest one.")
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write one self-contained HTML page.")
-    ] = None,
+    html: Html = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
     as_json: JsonFlag = False,
@@ -49,17 +46,13 @@ def explain(
     from gatewise.tasks.generate.fitted import load_fitted
 
     out = Output(as_json)
-    if html is not None:
-        check_target(html, overwrite)
+    page = HtmlPage(html, overwrite, out)
     fitted = load_fitted(run, device=device)
     command = shlex.join(["gatewise", *context.obj])
     found = explain_text(fitted, given, at=at, target=target, command=command)
-    if html is not None:  # before anything is printed: a pipe that closes early must not cost the page
-        with new_file(html, overwrite=overwrite) as stream:
-            stream.write(found.to_html())
-        out.notes.print(f"wrote {html}")
+    page.write(found.to_html)
     _print(found, out)
-    out.result(found.to_dict() | ({"html": str(html)} if html else {}))
+    out.result(found.to_dict() | page.result)
 
 
 def _print(found: TextExplanation, out: Output) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from gatewise.cli.html_page import HtmlPage
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
-from gatewise.files import check_target, new_file
 
 if TYPE_CHECKING:
     from gatewise.tasks.generate.units import TextUnits
@@ -45,17 +45,13 @@ def units(
     from gatewise.tasks.generate.units import find_text_units
 
     out = Output(as_json)
-    if html is not None:
-        check_target(html, overwrite)
+    page = HtmlPage(html, overwrite, out)
     fitted = load_fitted(run, device=device)
     part = read_part(data, raw=fitted.raw, column=fitted.config.text)
     found = find_text_units(fitted, part, state=state, most=most, permutations=permutations, seed=seed)
-    if html is not None:
-        with new_file(html, overwrite=overwrite) as stream:
-            stream.write(found.to_html(f"Units of {run.name}"))
-        out.notes.print(f"wrote {html}")
+    page.write(lambda: found.to_html(f"Units of {run.name}"))
     _print(found, out)
-    out.result({"run": str(run)} | found.to_dict() | ({"html": str(html)} if html else {}))
+    out.result({"run": str(run)} | found.to_dict() | page.result)
 
 
 def _print(found: TextUnits, out: Output) -> None:

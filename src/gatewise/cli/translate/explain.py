@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gatewise.cli.html_page import Html, HtmlPage
 from gatewise.cli.options import Device, Overwrite, RunFolder
 from gatewise.cli.output import JsonFlag, Output
 from gatewise.cli.searching import Beams, CoveragePenalty, LengthPenalty, searching
 from gatewise.errors import UsageError
-from gatewise.files import check_target, new_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +34,7 @@ def explain(
         str | None,
         typer.Option(metavar="TEXT", help="Explain this target; else the one that the search finds."),
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write one self-contained HTML page.")
-    ] = None,
+    html: Html = None,
     beams: Beams = None,
     length_penalty: LengthPenalty = None,
     coverage_penalty: CoveragePenalty = None,
@@ -55,19 +52,15 @@ def explain(
     from gatewise.tasks.translate.fitted import load_fitted
 
     out = Output(as_json)
-    if html is not None:
-        check_target(html, overwrite)
+    page = HtmlPage(html, overwrite, out)
     how = searching(beams, length_penalty, coverage_penalty)
     if target is not None and how:
         raise UsageError("with --target nothing is searched: leave out --beams and the penalties")
     fitted = load_fitted(run, device=device)
     told = fitted.explain(given, target, command=shlex.join(["gatewise", *context.obj]), **how)
-    if html is not None:  # before anything is printed: a pipe that closes early must not cost the page
-        with new_file(html, overwrite=overwrite) as stream:
-            stream.write(told.to_html())
-        out.notes.print(f"wrote {html}")
+    page.write(told.to_html)
     _print(told, out.text)
-    out.result(told.to_dict() | ({"html": str(html)} if html else {}))
+    out.result(told.to_dict() | page.result)
 
 
 def _print(told: TranslationExplanation, console: Console) -> None:

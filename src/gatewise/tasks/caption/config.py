@@ -62,7 +62,12 @@ class CaptionConfig(WriterConfig):
     feature_size: int = option(
         0, "features of a cell of that model; as it gives them", "picture", low=0, high=65_536
     )
-    cache: str = option("", "folder for the features of each picture; else in the run", "picture", path=True)
+    cache: str = option(
+        "",
+        "where a training keeps the features of each picture; else in the run",
+        "picture",
+        path=True,
+    )
     blind: bool = option(False, "sees nothing: the same decoder for comparison", "picture")
     frames: int = option(16, "most frames of a clip, evenly spread", "picture", low=1, high=1000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -80,10 +81,10 @@ class FittedCaptioner(Fitted[CaptionConfig, Captioner]):
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    @property
+    @cached_property
     def looker(self) -> Looker:
-        """How files are looked at; features are kept where the options name a cache."""
-        return Looker(self.config, Path(self.config.cache) if self.config.cache else None, self.device)
+        """How files are looked at. Features are not kept: a run's paths are opened when it is trained alone."""
+        return Looker(self.config, None, self.device)
 
     def describe(self, paths: Sequence[str | Path], **search: Any) -> list[Description]:
         """The best sentence of each picture file, or of each folder of frames where the run is about clips.
