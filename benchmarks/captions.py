@@ -1,7 +1,7 @@
 """What seeing is worth to a captioner: against one that sees nothing, and on clips whose sentences are known.
 
-    python -m benchmarks.captions flickr FOLDER [--seeds N] [--epochs N] [--json FILE]
-    python -m benchmarks.captions clips [--seeds N] [--clips N] [--epochs N] [--json FILE]
+    python -m benchmarks.captions flickr FOLDER [--seeds N] [--epochs N] [--runs RUNS] [--json FILE]
+    python -m benchmarks.captions clips [--seeds N] [--clips N] [--epochs N] [--runs RUNS] [--json FILE]
 
 flickr: FOLDER holds `images` and `captions.txt` (image, caption). Of the pictures in the order of their names the first
 80 % train, the next 10 % choose the epoch, the last 10 % are the test, measured once. Each seed trains the small
@@ -10,6 +10,8 @@ standard error of that mean over the seeds.
 
 clips: shapes that move, drawn by `gatewise.synthetic.clips`; what is told is the share of sentences of 500 other clips
 that is exact.
+
+With --runs the trained models stay in that folder, and the same command goes on after an interruption.
 """
 
 import argparse
@@ -17,7 +19,6 @@ import json
 import math
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from benchmarks.measure import machine
 from gatewise.data.captions import Captions, read_captions
 from gatewise.synthetic.clips import draw_clips, write_clips
 from gatewise.tasks.caption.config import CaptionConfig
+from gatewise.tasks.caption.fitted import FittedCaptioner, load_fitted
 from gatewise.tasks.caption.recipe import train_captions
 
 FLICKR: dict[str, Any] = {"epochs": 25}
@@ -47,7 +49,14 @@ def by_name(data: Captions) -> tuple[Captions, Captions, Captions]:
     return data.subset(order[:first]), data.subset(order[first:second]), data.subset(order[second:])
 
 
-def flickr(folder: Path, seeds: int, epochs: int | None) -> dict[str, Any]:
+def trained(train: Captions, config: CaptionConfig, run: Path | None, **options: Any) -> FittedCaptioner:
+    """A model, from `run` where it is there already."""
+    if run is not None and run.is_dir():
+        return load_fitted(run)
+    return train_captions(train, config, out=run, resume=run is not None, progress=None, **options)
+
+
+def flickr(folder: Path, seeds: int, epochs: int | None, runs: Path | None) -> dict[str, Any]:
     train, validation, test = by_name(read_captions(folder / "images", folder / "captions.txt"))
     print(f"{len(train)} / {len(validation)} / {len(test)} pictures, {train.sentences} training sentences")
     rows = []
@@ -57,15 +66,15 @@ def flickr(folder: Path, seeds: int, epochs: int | None) -> dict[str, Any]:
             config = CaptionConfig(
                 **FLICKR | ({"epochs": epochs} if epochs else {}), blind=blind, seed=seed, threads=1
             )
-            began = time.monotonic()
-            fitted = train_captions(train, config, validation=validation, progress=None)
+            run = runs and runs / f"flickr-{name}-{seed}"
+            fitted = trained(train, config, run, validation=validation)
             figures = fitted.evaluate(test)
             row[name] = {
                 key: figures[key] for key in ("loss", "perplexity", "accuracy", "bleu") if key in figures
             }
             row[name] |= {
                 "best_epoch": fitted.metrics["training"]["best_epoch"],
-                "seconds": round(time.monotonic() - began, 1),
+                "seconds": fitted.metrics["training"]["seconds"],
             }
         row["difference"] = row["blind"]["loss"] - row["seeing"]["loss"]
         rows.append(row)
@@ -82,7 +91,7 @@ def difference(found: list[float]) -> dict[str, float]:
     return {"mean": mean, "standard_error": error, "standard_errors": mean / error}
 
 
-def clips(seeds: int, count: int, epochs: int | None) -> dict[str, Any]:
+def clips(seeds: int, count: int, epochs: int | None, runs: Path | None) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         train = read_captions(
@@ -95,11 +104,10 @@ def clips(seeds: int, count: int, epochs: int | None) -> dict[str, Any]:
         )
         for seed in range(seeds):
             config = CaptionConfig(**CLIPS | ({"epochs": epochs} if epochs else {}), seed=seed, threads=1)
-            began = time.monotonic()
-            fitted = train_captions(train, config, progress=None)
+            fitted = trained(train, config, runs and runs / f"clips-{seed}")
             figures = fitted.evaluate(test)
             rows.append({"seed": seed, "exact": figures["exact"], "loss": figures["loss"]})
-            rows[-1]["seconds"] = round(time.monotonic() - began, 1)
+            rows[-1]["seconds"] = fitted.metrics["training"]["seconds"]
             print(json.dumps(rows[-1]), flush=True)
     return {"seeds": rows, "exact": statistics.fmean(row["exact"] for row in rows)}
 
@@ -113,15 +121,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--clips", type=int, default=4000, help="to train on")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--runs", type=Path, metavar="RUNS", help="keep the trained models here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.what == "flickr":
         if given.folder is None:
             parser.error("flickr needs the FOLDER with images and captions.txt")
-        found = flickr(given.folder, given.seeds, given.epochs)
+        found = flickr(given.folder, given.seeds, given.epochs, given.runs)
     else:
-        found = clips(given.seeds, given.clips, given.epochs)
+        found = clips(given.seeds, given.clips, given.epochs, given.runs)
     found = {"what": given.what, "machine": machine(), "threads": 1} | found
     print(json.dumps({key: value for key, value in found.items() if key != "seeds"}, indent=2))
     if given.json:

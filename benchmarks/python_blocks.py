@@ -1,14 +1,17 @@
 """`python -m benchmarks.python_blocks RUN`: how much of the Python that a model writes can be tokenised as Python.
 
-Of blocks of 20 lines the share that `tokenize` of the standard library reads without an error. Every block begins with
-a line that is not indented and has an empty line before it, and is cut after 20 lines, wherever that is, so real source
-does not reach 100 % either: a cut through brackets or a long string is an error. Three sources, measured alike:
+Of blocks of 20 lines the share that `tokenize` of the standard library reads without an error. A block begins with a
+line that is not indented and has an empty line before it, and is cut after 20 lines, wherever that is, so real source
+does not reach 100 % either: a cut through brackets or a long string is an error. Beside it stands the share of blocks
+that are read without an error once they may go on to the end of what was cut through, for 20 further lines at most.
 
-- the run: after two line ends, drawn from its own distribution (`--temperature`),
-- real source: the run's held-out part, blocks drawn without replacement,
-- a 5-gram model of characters of the run's training part, with stupid backoff (Brants et al. 2007).
+Three texts, from which blocks are taken alike, at random and none twice:
 
-A text that never ends its 20 lines counts as an error, and so does what `tokenize` marks as no token.
+- the run's: `ROWS` texts side by side, drawn from its own distribution (`--temperature`),
+- real source: the run's held-out part,
+- that of a 5-gram model of characters of the run's training part, with stupid backoff (Brants et al. 2007).
+
+What `tokenize` marks as no token is an error as well.
 """
 
 import argparse
@@ -17,8 +20,9 @@ import json
 import re
 import sys
 import tokenize
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +37,8 @@ from gatewise.tasks.generate.writing import never_written, read_prompt, write_to
 
 LINES, START = 20, "\n\n"
 BACKOFF, ORDER = 0.4, 5
-ROWS = 128
-"""Blocks that the run writes side by side."""
+ROWS, MOST = 64, 40_000
+"""Texts that are written side by side; characters that are looked at for a block."""
 
 
 def is_python(block: str) -> bool:
@@ -46,39 +50,33 @@ def is_python(block: str) -> bool:
     return all(token.type != tokenize.ERRORTOKEN for token in tokens)
 
 
-def cut(text: str) -> str:
-    """The first lines of a text; "" where it has fewer."""
-    lines = text.split("\n")
-    return "\n".join(lines[:LINES]) + "\n" if len(lines) > LINES else ""
+def ends_well(lines: Sequence[str]) -> bool:
+    """Whether `tokenize` reads the first 20 lines, or these with some of those after them."""
+    return any(is_python("".join(lines[:end])) for end in range(LINES, len(lines) + 1))
 
 
-def real_blocks(source: str, count: int, seed: int) -> list[str]:
-    """Blocks of a source, in random order, none twice."""
-    starts = [match.end() for match in re.finditer(r"\n\n(?=\S)", source)]
-    order = np.random.default_rng(seed).permutation(len(starts))
-    blocks = (cut(source[starts[k] : starts[k] + 40 * 200 * LINES]) for k in order)
-    return [block for block in blocks if block][:count]
-
-
-def written_blocks(
-    fitted: FittedLanguageModel, count: int, most: int, temperature: float, seed: int
-) -> list[str]:
-    """What the run writes, `ROWS` blocks side by side, of at most so many tokens each."""
-    vocabulary, found = fitted.vocabulary, []
-    prompt, never = read_prompt(vocabulary, START).tokens, never_written(vocabulary)
-    while len(found) < count:
-        rows = min(ROWS, count - len(found))
-        columns, ends = [], torch.zeros(rows, dtype=torch.int64)
-        tokens = write_tokens(
-            fitted.network.eval(), prompt, most, Sampling(temperature), never=never, rows=rows, seed=seed + len(found)
-        )  # fmt: skip
-        for token in tokens:
-            columns.append(token)
-            ends += torch.tensor([vocabulary.decode([one]).count("\n") for one in token.tolist()])
-            if bool((ends >= LINES).all()):
-                break
-        found += [cut(vocabulary.decode(row)) for row in torch.stack(columns, 1).tolist()]
+def blocks_of(texts: Sequence[str], count: int, seed: int) -> list[list[str]]:
+    """At most `count` blocks of the texts, in random order, none twice: 20 lines each, and up to 20 that follow."""
+    starts = [(text, match.end()) for text in texts for match in re.finditer(r"\n\n(?=\S)", text)]
+    found: list[list[str]] = []
+    for k in np.random.default_rng(seed).permutation(len(starts)):
+        text, start = starts[k]
+        lines = list(islice(io.StringIO(text[start : start + MOST]), 2 * LINES))
+        if len(lines) >= LINES and lines[LINES - 1].endswith("\n"):
+            found.append([line for line in lines if line.endswith("\n")])
+        if len(found) == count:
+            break
     return found
+
+
+def written(fitted: FittedLanguageModel, characters: int, temperature: float, seed: int) -> list[str]:
+    """`ROWS` texts of so many tokens from the run."""
+    vocabulary = fitted.vocabulary
+    prompt, never = read_prompt(vocabulary, START).tokens, never_written(vocabulary)
+    tokens = write_tokens(
+        fitted.network.eval(), prompt, characters, Sampling(temperature), never=never, rows=ROWS, seed=seed
+    )
+    return [START + vocabulary.decode(row) for row in torch.stack(list(tokens), 1).tolist()]
 
 
 class FiveGrams:
@@ -115,35 +113,34 @@ class FiveGrams:
                 found[grams[low:high] % self.size] = counts[low:high] / counts[low:high].sum()
         return found / found.sum()
 
-    def block(self, most: int, random: np.random.Generator) -> str:
-        before, written = tuple(self.number(one) for one in START), []
-        end, ends = self.number("\n"), 0
-        while len(written) < most and ends < LINES:
-            one = int(np.searchsorted(self.scores(before).cumsum(), random.random() * (1 - 1e-12)))
-            written.append(one)
-            ends += one == end
-            before = (*before, one)[-(ORDER - 1) :]
-        return cut("".join(chr(self.characters[one]) for one in written))
+    def text(self, characters: int, random: np.random.Generator) -> str:
+        found = [self.number(one) for one in START]
+        for _ in range(characters):
+            before = tuple(found[-(ORDER - 1) :])
+            found.append(int(np.searchsorted(self.scores(before).cumsum(), random.random() * (1 - 1e-12))))
+        return "".join(chr(self.characters[one]) for one in found)
 
 
-def judged(name: str, blocks: Callable[[], list[str]]) -> dict[str, object]:
+def judged(name: str, texts: Sequence[str], count: int, seed: int) -> dict[str, object]:
     """One row of the table."""
-    made = blocks()
-    accepted = [is_python(block) if block else False for block in made]
-    share = float(np.mean(accepted))
+    blocks = blocks_of(texts, count, seed)
+    if not blocks:
+        raise SystemExit(f"{name}: no block of {LINES} lines in {sum(map(len, texts)):,} characters")
+    firsts = ["".join(lines[:LINES]) for lines in blocks]
+    share = float(np.mean([is_python(block) for block in firsts]))
     row = {
         "source": name,
-        "blocks": len(made),
+        "blocks": len(blocks),
         "accepted": share,
-        "standard_error": (share * (1 - share) / len(made)) ** 0.5,
-        "different": len(set(made)) / len(made),
-        "characters_a_block": float(np.mean([len(block) for block in made])),
-        "without_20_lines": made.count(""),
+        "standard_error": (share * (1 - share) / len(blocks)) ** 0.5,
+        "accepted_when_ended": float(np.mean([ends_well(lines) for lines in blocks])),
+        "different": len(set(firsts)) / len(blocks),
+        "characters_a_block": float(np.mean([len(block) for block in firsts])),
     }
     print(
-        f"{name:12} {share:7.1%} ± {row['standard_error']:.1%} of {len(made):,} blocks   "
-        f"different {row['different']:.1%}   {row['characters_a_block']:.0f} characters a block   "
-        f"without 20 lines {row['without_20_lines']}",
+        f"{name:12} {share:7.1%} ± {row['standard_error']:.1%} of {len(blocks):,} blocks   "
+        f"when they may end {row['accepted_when_ended']:.1%}   different {row['different']:.1%}   "
+        f"{row['characters_a_block']:.0f} characters a block",
         flush=True,
     )
     return row
@@ -157,7 +154,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("run", metavar="RUN", help="a language model of Python source")
     parser.add_argument("--blocks", type=int, default=1000)
-    parser.add_argument("--most", type=int, default=4000, help="tokens of a block")
+    parser.add_argument(
+        "--characters", type=int, default=20_000, help=f"of each of {ROWS} texts that are written"
+    )
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--example", action="store_true", help="also print the run's first block")
@@ -168,18 +167,18 @@ def main(arguments: Sequence[str]) -> int:
     if corpus.validation is None:
         raise SystemExit(f"{options.run}: nothing was held out, so there is no real source to compare with")
     held_out, count, seed = corpus.validation.text, options.blocks, options.seed
-    written = written_blocks(fitted, count, options.most, options.temperature, seed)
+    own = written(fitted, options.characters, options.temperature, seed)
     grams, random = FiveGrams(corpus.training.text), np.random.default_rng(seed)
     print(
         f"run {options.run}, temperature {options.temperature:g}, seed {seed}, Python {sys.version.split()[0]}"
     )
     rows = [
-        judged("the run", lambda: written),
-        judged("real source", lambda: real_blocks(held_out, count, seed)),
-        judged("5-gram", lambda: [grams.block(options.most, random) for _ in range(count)]),
+        judged("the run", own, count, seed),
+        judged("real source", [held_out], count, seed),
+        judged("5-gram", [grams.text(options.characters, random) for _ in range(ROWS)], count, seed),
     ]
     if options.example:
-        print(written[0])
+        print("".join(blocks_of(own, 1, seed)[0][:LINES]))
     if options.out:
         figures = {"machine": machine(), "temperature": options.temperature, "seed": seed, "rows": rows}
         options.out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")

@@ -5,6 +5,7 @@
 #include "lstm.h"
 #include "lstm_backward.h"
 #include "rnn.h"
+#include "softmax.h"
 
 namespace gatewise::GATEWISE_ISA {
 namespace {
@@ -124,12 +125,24 @@ void drop_weights(std::uint64_t seed, double p, std::int64_t rows, std::int64_t 
   }
 }
 
+template <class T>
+void softmax_loss_of(void *logits, const void *bias, long rows, long columns, const std::int64_t *targets, void *losses,
+                     int threads) {
+  SoftmaxLoss<T> call{static_cast<T *>(logits), static_cast<const T *>(bias), rows, columns, targets, static_cast<T *>(losses)};
+  on_team(rows * columns < (1 << 15) ? 1 : threads, call);
+}
+
+void softmax_loss(bool is_double, void *logits, const void *bias, std::int64_t rows, std::int64_t columns,
+                  const std::int64_t *targets, void *losses, int threads) {
+  (is_double ? softmax_loss_of<double> : softmax_loss_of<float>)(logits, bias, rows, columns, targets, losses, threads);
+}
+
 #define GATEWISE_TEXT(name) GATEWISE_QUOTE(name)
 #define GATEWISE_QUOTE(name) #name
 
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels{GATEWISE_TEXT(GATEWISE_ISA), forward, backward, stream, drop_weights};
+const Kernels kernels{GATEWISE_TEXT(GATEWISE_ISA), forward, backward, stream, drop_weights, softmax_loss};
 
 }  // namespace gatewise::GATEWISE_ISA

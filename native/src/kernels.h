@@ -21,6 +21,9 @@ struct Kernels {
   // For T = 1; packs the matrices. `rows` and the vectors must outlive it.
   Stream *(*stream)(const Problem &problem, const Row *rows);
   void (*drop_weights)(std::uint64_t seed, double p, std::int64_t rows, std::int64_t columns, float *out);
+  // Each row of logits becomes softmax(row + bias) less 1 at its target; losses: -log of the softmax there. Float or double.
+  void (*softmax_loss)(bool is_double, void *logits, const void *bias, std::int64_t rows, std::int64_t columns,
+                       const std::int64_t *targets, void *losses, int threads);
 };
 
 }  // namespace gatewise

@@ -70,6 +70,12 @@ NB_MODULE(_native, module) {
     nb::gil_scoped_release release;
     kernels().drop_weights(seed, rate, rows, columns, reinterpret_cast<float *>(out));
   });
+  module.def("softmax_loss", [](bool is_double, std::uintptr_t logits, std::uintptr_t bias, std::int64_t rows, std::int64_t columns,
+                                std::uintptr_t targets, std::uintptr_t losses, int threads) {
+    nb::gil_scoped_release release;
+    kernels().softmax_loss(is_double, reinterpret_cast<void *>(logits), reinterpret_cast<const void *>(bias), rows, columns,
+                           reinterpret_cast<const std::int64_t *>(targets), reinterpret_cast<void *>(losses), threads);
+  });
   module.def("use_openmp", &use_openmp);
   module.def("isa", [] { return kernels().name; });
   module.def("available", [] {

@@ -102,6 +102,19 @@ void try_dropped_weights() {
     }
 }
 
+void try_softmax_loss() {
+  for (const long rows : {0, 1, 5})
+    for (const long columns : {1, 7, 16, 33, 130, 10'007}) {
+      Memory<float> memory(1);
+      std::vector<float> logits(static_cast<std::size_t>(rows * columns), 0.5f);
+      const std::vector<float> bias(static_cast<std::size_t>(columns), 0.1f);
+      const std::vector<std::int64_t> targets(static_cast<std::size_t>(rows), columns - 1);
+      void *losses = memory.output("losses", rows);
+      gatewise::kernels().softmax_loss(false, logits.data(), bias.data(), rows, columns, targets.data(), losses, 2);
+      if (memory.unwritten()) std::printf("of %ld rows some have no loss\n", rows), std::exit(1);
+    }
+}
+
 // One of three throws, and the others, who wait for it, come back.
 void try_giving_up() {
   for (int thrower = 0; thrower < 3; ++thrower) {
@@ -128,6 +141,7 @@ int main() {
     std::mt19937 random(20001);
     const long singles = try_all<float>(random), doubles = try_all<double>(random);
     try_dropped_weights();
+    try_softmax_loss();
     std::printf("%s: %ld examples\n", *name, singles + doubles);
   }
   return 0;

@@ -1,10 +1,13 @@
 """The output's loss and gradients against PyTorch's own cross entropy, and a tied matrix's two gradients."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from language_cases import language_model, random_tokens
 from torch.nn import functional as F
 
+from gatewise.kernels import backend, softmax
 from gatewise.tasks.generate import output
 from gatewise.tasks.generate.output import nll_sum, token_nll
 
@@ -17,12 +20,13 @@ def made(n=9, h=5, v=11, dtype=torch.float64):
     return leaves, torch.randint(v, (n,), generator=g)
 
 
-@pytest.mark.parametrize("at_once", [1, 22, 1 << 19])
-def test_loss_and_gradients_are_those_of_cross_entropy(monkeypatch, at_once):
-    monkeypatch.setattr(output, "AT_ONCE", at_once)
+@pytest.mark.parametrize(("kernels", "at_once"), [("", 1), ("naive", 1), ("naive", 22), ("naive", 1 << 19)])
+def test_loss_and_gradients_are_those_of_cross_entropy(monkeypatch, kernels, at_once):
+    monkeypatch.setattr(softmax, "AT_ONCE", at_once)
     leaves, targets = made()
     twins = [leaf.detach().clone().requires_grad_() for leaf in leaves]
-    loss = nll_sum(*leaves, targets)
+    with backend(kernels) if kernels else nullcontext():
+        loss = nll_sum(*leaves, targets)
     wanted = F.cross_entropy(F.linear(*twins), targets, reduction="sum")
     torch.testing.assert_close(loss, wanted, rtol=1e-14, atol=0)
     (loss / 3).backward()

@@ -178,6 +178,33 @@ def drop_weights(p: float, seed: Tensor, like: Tensor) -> Tensor:
     return mask.to(like.dtype)
 
 
+def softmax_loss(logits: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """See `gatewise.kernels.softmax`; logits and bias float32 or float64 on the CPU, the logits contiguous."""
+    rows, columns = logits.shape
+    _check_targets(targets, rows, columns)
+    bias, targets = bias.contiguous(), targets.contiguous()
+    losses = torch.empty(rows, dtype=logits.dtype, device=_CPU)
+    _module().softmax_loss(
+        logits.dtype is torch.float64, logits.data_ptr(), bias.data_ptr(), rows, columns, targets.data_ptr(),
+        losses.data_ptr(), torch.get_num_threads(),
+    )  # fmt: skip
+    return losses
+
+
+def _check_targets(targets: Tensor, rows: int, columns: int) -> None:
+    """Raise a UsageError unless there is one for each row, within its columns: C++ writes where they point."""
+    if targets.shape != (rows,) or targets.dtype is not torch.int64 or not targets.is_cpu:
+        raise UsageError(
+            f"targets are {targets.dtype} {tuple(targets.shape)} on {targets.device}; here they must be torch.int64 "
+            f"{(rows,)} on the CPU"
+        )
+    least, most = (int(one) for one in targets.aminmax()) if rows else (0, 0)
+    if rows and not 0 <= least <= most < columns:
+        raise UsageError(
+            f"targets are from {least} to {most}; with {columns:,} logits a row they are 0 to {columns - 1:,}"
+        )
+
+
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """`tensor.to(dtype)`, which takes its time even where there is nothing to do; its numbers stand in memory."""
     if tensor.dtype is not dtype:

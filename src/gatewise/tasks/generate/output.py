@@ -9,12 +9,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-AT_ONCE = 1 << 19
-"""Logits that are turned into probabilities at once on the CPU, where they stay in the cache meanwhile."""
+from gatewise.kernels.softmax import ON_CUDA, softmax_loss
+
 AT_ONCE_MEASURING = 1 << 22
 """Logits that exist at once where no gradient is asked for."""
-ON_CUDA = 32
-"""How many times as many on CUDA, where a call costs more than memory."""
 
 
 def nll_sum(h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
@@ -35,9 +33,9 @@ def token_nll(h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tenso
 
     Shapes as of `nll_sum`; at most `AT_ONCE_MEASURING` logits exist at a time.
     """
-    rows = _rows(AT_ONCE_MEASURING, weight)
+    rows = max(1, AT_ONCE_MEASURING * (ON_CUDA if weight.is_cuda else 1) // len(weight))
     found = [
-        _losses(torch.addmm(bias, part, weight.t()), wanted)[0]
+        softmax_loss(part @ weight.t(), bias, wanted)
         for part, wanted in zip(h.split(rows), targets.split(rows), strict=True)
     ]
     return torch.cat(found)
@@ -46,19 +44,10 @@ def token_nll(h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tenso
 class _NllSum(Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        logits = torch.addmm(bias, h, weight.t())  # [N, V]
-        losses = []
-        rows = _rows(AT_ONCE, weight)
-        for part, wanted in zip(logits.split(rows), targets.split(rows), strict=True):
-            own, log_p = _losses(part, wanted)
-            losses.append(own)
-            part.copy_(
-                log_p.exp_()
-            )  # probabilities; less 1 at the target they are the gradient of the logits
-        minus = logits.new_full((len(targets), 1), -1.0)
-        logits.scatter_add_(1, targets.unsqueeze(1), minus)
+        logits = h @ weight.t()  # [N, V]; the bias is added with the softmax, which saves a pass over them
+        losses = softmax_loss(logits, bias, targets)
         ctx.save_for_backward(h, weight, logits)
-        return torch.cat(losses).sum()
+        return losses.sum()
 
     @staticmethod
     @once_differentiable
@@ -72,14 +61,3 @@ class _NllSum(Function):
         dweight = dlogits.t() @ (h * scale) if need_weight else None
         dbias = dlogits.sum(0) * scale if need_bias else None
         return dh, dweight, dbias, None
-
-
-def _losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses [n] and log-probabilities [n, V], float32 (float64 of float64)."""
-    log_p = torch.log_softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    return -log_p.gather(1, targets.unsqueeze(1)).squeeze(1), log_p
-
-
-def _rows(logits: int, weight: Tensor) -> int:
-    most = logits * ON_CUDA if weight.is_cuda else logits
-    return max(1, most // len(weight))
