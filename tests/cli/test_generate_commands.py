@@ -37,7 +37,8 @@ def test_figures_of_a_text(gatewise, model, book):
     window = gatewise("evaluate", model, book, "--window", "5", "--json").json
     assert window["window"] == 5 and window["tokens"] == found["tokens"] and window["loss"] > found["loss"]
     several = gatewise("evaluate", model, book, "--streams", "4", "--json").json
-    assert several["loss"] == pytest.approx(found["loss"], rel=1e-3) and several["loss"] != found["loss"]
+    # Each piece is read after up to 1,000 tokens before it, which here are all.
+    assert several["streams"] == 4 and several["loss"] == pytest.approx(found["loss"], rel=1e-6)
     cached = ("evaluate", model, book, "--cache", "100", "--cache-theta", "1", "--cache-share", "0.3")
     assert gatewise(*cached, "--json").json["cache"] == {"size": 100, "theta": 1.0, "share": 0.3}
     assert "with a cache of 100 (theta 1, share 0.3)" in gatewise(*cached).out
