@@ -7,7 +7,7 @@ that are read without an error once they may go on to the end of what was cut th
 
 Three texts, from which blocks are taken alike, at random and none twice:
 
-- the run's: `ROWS` texts side by side, drawn from its own distribution (`--temperature`),
+- the run's: `ROWS` texts side by side, drawn from its own distribution (`--temperature`, `--top-p`),
 - real source: the run's held-out part,
 - that of a 5-gram model of characters of the run's training part, with stupid backoff (Brants et al. 2007).
 
@@ -21,6 +21,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -69,12 +70,12 @@ def blocks_of(texts: Sequence[str], count: int, seed: int) -> list[list[str]]:
     return found
 
 
-def written(fitted: FittedLanguageModel, characters: int, temperature: float, seed: int) -> list[str]:
+def written(fitted: FittedLanguageModel, characters: int, sampling: Sampling, seed: int) -> list[str]:
     """`ROWS` texts of so many tokens from the run."""
     vocabulary = fitted.vocabulary
     prompt, never = read_prompt(vocabulary, START).tokens, never_written(vocabulary)
     tokens = write_tokens(
-        fitted.network.eval(), prompt, characters, Sampling(temperature), never=never, rows=ROWS, seed=seed
+        fitted.network.eval(), prompt, characters, sampling, never=never, rows=ROWS, seed=seed
     )
     return [START + vocabulary.decode(row) for row in torch.stack(list(tokens), 1).tolist()]
 
@@ -158,6 +159,7 @@ def main(arguments: Sequence[str]) -> int:
         "--characters", type=int, default=20_000, help=f"of each of {ROWS} texts that are written"
     )
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--example", action="store_true", help="also print the run's first block")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
@@ -167,10 +169,12 @@ def main(arguments: Sequence[str]) -> int:
     if corpus.validation is None:
         raise SystemExit(f"{options.run}: nothing was held out, so there is no real source to compare with")
     held_out, count, seed = corpus.validation.text, options.blocks, options.seed
-    own = written(fitted, options.characters, options.temperature, seed)
+    sampling = Sampling(options.temperature, top_p=options.top_p)
+    own = written(fitted, options.characters, sampling, seed)
     grams, random = FiveGrams(corpus.training.text), np.random.default_rng(seed)
     print(
-        f"run {options.run}, temperature {options.temperature:g}, seed {seed}, Python {sys.version.split()[0]}"
+        f"run {options.run}, temperature {options.temperature:g}, top-p {options.top_p:g}, seed {seed}, "
+        f"Python {sys.version.split()[0]}"
     )
     rows = [
         judged("the run", own, count, seed),
@@ -180,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.example:
         print("".join(blocks_of(own, 1, seed)[0][:LINES]))
     if options.out:
-        figures = {"machine": machine(), "temperature": options.temperature, "seed": seed, "rows": rows}
+        figures = {"machine": machine(), "sampling": asdict(sampling), "seed": seed, "rows": rows}
         options.out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return 0
 
