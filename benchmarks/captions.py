@@ -50,9 +50,14 @@ def by_name(data: Captions) -> tuple[Captions, Captions, Captions]:
 
 
 def trained(train: Captions, config: CaptionConfig, run: Path | None, **options: Any) -> FittedCaptioner:
-    """A model, from `run` where it is there already."""
+    """A model, from `run` where one with these options is there already."""
     if run is not None and run.is_dir():
-        return load_fitted(run)
+        fitted = load_fitted(run)
+        if (fitted.config.epochs, fitted.config.seed) != (config.epochs, config.seed):
+            raise SystemExit(
+                f"{run}: was trained for {fitted.config.epochs} epochs; {config.epochs} are asked for"
+            )
+        return fitted
     return train_captions(train, config, out=run, resume=run is not None, progress=None, **options)
 
 

@@ -110,6 +110,16 @@ def test_the_definition_has_the_same_values(dtype):
     torch.testing.assert_close(logits, twin, rtol=rtol, atol=rtol / 10)
 
 
+def test_numbers_that_stand_negated_in_memory():
+    logits, bias, targets = drawn(4, 20, 1.0, torch.float64)
+    twins = logits.clone(), logits._neg_view()
+    wanted = native.softmax_loss(twins[0], -bias, targets)
+    assert torch.equal(softmax_loss(logits.clone(), bias._neg_view(), targets), wanted)
+    with backend("naive"):
+        wanted = softmax_loss(-logits, bias, targets)
+    torch.testing.assert_close(softmax_loss(twins[1], bias, targets), wanted, rtol=1e-13, atol=1e-13)
+
+
 def test_no_rows():
     assert softmax_loss(torch.empty(0, 5), torch.zeros(5), torch.empty(0, dtype=torch.int64)).shape == (0,)
 

@@ -182,7 +182,7 @@ def softmax_loss(logits: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """See `gatewise.kernels.softmax`; logits and bias float32 or float64 on the CPU, the logits contiguous."""
     rows, columns = logits.shape
     _check_targets(targets, rows, columns)
-    bias, targets = bias.contiguous(), targets.contiguous()
+    bias, targets = _cast(bias, logits.dtype).contiguous(), targets.contiguous()
     losses = torch.empty(rows, dtype=logits.dtype, device=_CPU)
     _module().softmax_loss(
         logits.dtype is torch.float64, logits.data_ptr(), bias.data_ptr(), rows, columns, targets.data_ptr(),

@@ -43,10 +43,7 @@ def softmax_loss(logits: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
 def _runs_natively(logits: Tensor, bias: Tensor) -> bool:
     if operator.dispatched(logits) or forced() == "naive" or not native.available():
         return False
-    if (
-        bias.shape != logits.shape[1:]
-        or bias.dtype is not logits.dtype
-        or not (logits.is_cpu and bias.is_cpu)
-    ):
+    if bias.shape != logits.shape[1:] or (bias.dtype, bias.device) != (logits.dtype, logits.device):
         return False
-    return logits.dtype in (torch.float32, torch.float64) and logits.is_contiguous()
+    plain = logits.is_cpu and logits.is_contiguous() and not logits.is_neg()
+    return plain and logits.dtype in (torch.float32, torch.float64)
