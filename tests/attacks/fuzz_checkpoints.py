@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from attack_files import begun, checkpoint, training
-from fuzz_contents import JSON, TENSORS
-from fuzz_reader import Reader, bytes_of, inside
+from fuzz_reader import Reader, of_file
 
 from gatewise.training.checkpoint import load_checkpoint
 from gatewise.training.resume import Keeper
@@ -18,31 +17,11 @@ def _resumed(whole: Path) -> None:
 
 
 CHECKPOINTS: dict[str, Reader] = {
-    "checkpoint: manifest": Reader(
-        bytes_of(checkpoint, "manifest.json"), inside(checkpoint, "manifest.json", load_checkpoint), JSON
-    ),
-    "checkpoint: state": Reader(
-        bytes_of(checkpoint, "state.json"), inside(checkpoint, "state.json", load_checkpoint, True), JSON
-    ),
-    "checkpoint: tensors": Reader(
-        bytes_of(checkpoint, "model.safetensors"),
-        inside(checkpoint, "model.safetensors", load_checkpoint, True),
-        TENSORS,
-    ),
-    "resumed: state": Reader(
-        bytes_of(begun, "state.json"), inside(begun, "state.json", _resumed, True), JSON
-    ),
-    "resumed: optimizer": Reader(
-        bytes_of(begun, "optimizer.safetensors"),
-        inside(begun, "optimizer.safetensors", _resumed, True),
-        TENSORS,
-    ),
-    "resumed: carried": Reader(
-        bytes_of(begun, "carried.safetensors"),
-        inside(begun, "carried.safetensors", _resumed, True),
-        TENSORS,
-    ),
-    "resumed: random numbers": Reader(
-        bytes_of(begun, "random.safetensors"), inside(begun, "random.safetensors", _resumed, True), TENSORS
-    ),
+    "checkpoint: manifest": of_file(checkpoint, "manifest.json", load_checkpoint),
+    "checkpoint: state": of_file(checkpoint, "state.json", load_checkpoint, seal=True),
+    "checkpoint: tensors": of_file(checkpoint, "model.safetensors", load_checkpoint, seal=True),
+    "resumed: state": of_file(begun, "state.json", _resumed, seal=True),
+    "resumed: optimizer": of_file(begun, "optimizer.safetensors", _resumed, seal=True),
+    "resumed: carried": of_file(begun, "carried.safetensors", _resumed, seal=True),
+    "resumed: random numbers": of_file(begun, "random.safetensors", _resumed, seal=True),
 }

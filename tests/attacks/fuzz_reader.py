@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuzz_contents import JSON, TENSORS, TOML
+
 Use = Callable[[Path, bytes], object]
 
 
@@ -60,3 +62,11 @@ def of(*contents: str) -> Callable[[], list[bytes]]:
 def bytes_of(good: Callable[[], Path], name: str = "") -> Callable[[], list[bytes]]:
     """A good file that `good` makes, or one of that name in the folder that it makes."""
     return lambda: [(good() / name if name else good()).read_bytes()]
+
+
+def of_file(
+    good: Callable[[], Path], name: str, read: Callable[[Path], object], seal: bool = False
+) -> Reader:
+    """One file of a good folder, broken; `seal` as of `inside`."""
+    tokens = {".toml": TOML, ".safetensors": TENSORS}.get(Path(name).suffix, JSON)
+    return Reader(bytes_of(good, name), inside(good, name, read, seal), tokens)

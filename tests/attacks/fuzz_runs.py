@@ -10,7 +10,7 @@ import torch
 from attack_files import caption_run, language_run, picture, series_run, text_run, trace_file
 from attacks_on_translators import run as translator_run
 from fuzz_contents import BYTES, JSON, TENSORS, TOML
-from fuzz_reader import Reader, as_file, bytes_of, inside, of
+from fuzz_reader import Reader, as_file, bytes_of, of, of_file
 
 from gatewise.cli.safe_tensors import CONVERT_INPUTS, read_safetensors
 from gatewise.data.tokenizer import Tokenizer
@@ -116,35 +116,17 @@ def _of_run(
     task: str, good: Callable[[], Path], vocabulary: str, read: Callable[[Path], object]
 ) -> dict[str, Reader]:
     """Each file of a run, broken."""
-    tokens = {"config.toml": TOML, "model.safetensors": TENSORS}
     names = ("config.toml", vocabulary, "metrics.json", "model.safetensors")
-    return {
-        f"run of {task}: {name}": Reader(
-            bytes_of(good, name), inside(good, name, read), tokens.get(name, JSON)
-        )
-        for name in names
-    }
+    return {f"run of {task}: {name}": of_file(good, name, read) for name in names}
 
 
 RUNS: dict[str, Reader] = {
-    "run: config.toml": Reader(
-        bytes_of(text_run, "config.toml"), inside(text_run, "config.toml", _answers), TOML
-    ),
-    "run: labels.json": Reader(
-        bytes_of(text_run, "labels.json"), inside(text_run, "labels.json", _answers), JSON
-    ),
-    "run: metrics.json": Reader(
-        bytes_of(text_run, "metrics.json"), inside(text_run, "metrics.json", _answers), JSON
-    ),
-    "run: metrics.jsonl": Reader(
-        bytes_of(text_run, "metrics.jsonl"), inside(text_run, "metrics.jsonl", _answers), JSON
-    ),
-    "run: weights": Reader(
-        bytes_of(text_run, "model.safetensors"), inside(text_run, "model.safetensors", _answers), TENSORS
-    ),
-    "run of series: labels.json": Reader(
-        bytes_of(series_run, "labels.json"), inside(series_run, "labels.json", _answers_series), JSON
-    ),
+    "run: config.toml": of_file(text_run, "config.toml", _answers),
+    "run: labels.json": of_file(text_run, "labels.json", _answers),
+    "run: metrics.json": of_file(text_run, "metrics.json", _answers),
+    "run: metrics.jsonl": of_file(text_run, "metrics.jsonl", _answers),
+    "run: weights": of_file(text_run, "model.safetensors", _answers),
+    "run of series: labels.json": of_file(series_run, "labels.json", _answers_series),
     **_of_run("generate", language_run, "vocabulary.json", _writes),
     **_of_run("translate", translator_run, "tokenizer.json", _translates),
     **_of_run("caption", caption_run, "tokenizer.json", _describes),
